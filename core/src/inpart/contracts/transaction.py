@@ -1,0 +1,59 @@
+"""How an editor hands its work to a transaction."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+from inpart.extents import Extents
+from inpart.volume import Buffer, Volume
+
+
+class Stage(IntEnum):
+    """The order in which metadata edits reach the medium, with a flush between stages (soft updates).
+
+    A cut between two stages must leave at worst clusters that are allocated and unused. An edit is put into the stage
+    of its meaning; the bytes of one sector may change in several stages.
+    """
+
+    ALLOCATE = 0
+    """Mark clusters as used, nobody refers to them yet."""
+    LINK = 1
+    """Fill in what is not referred to yet: an inode, an entry that follows the end mark of a directory."""
+    SWITCH = 2
+    """Make one reference, in one sector, point to what is ready."""
+    FOLLOW = 3
+    """References that may lag behind the switch: ``..`` entries, second references."""
+    RELEASE = 4
+    """Mark as free what nobody refers to any more; counters."""
+    PUBLISH = 5
+    """What announces the result to the world: a table of contents."""
+
+
+class Edits(Protocol):
+    """A transaction as an editor sees it. Nothing reaches the volume before the transaction is committed.
+
+    ``view`` is the volume with everything handed in so far applied to it; editors read through it. Offsets and lengths
+    are bytes of the volume.
+    """
+
+    @property
+    def view(self) -> Volume:
+        """The volume as it will be."""
+
+    @property
+    def fresh(self) -> Extents:
+        """The bytes that ``copy`` and ``write`` fill: nothing on the disk refers to them yet."""
+
+    @property
+    def full(self) -> bool:
+        """True when a batch (of moved files) should end here, because journal or memory are used up."""
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy user data to free clusters. What is at ``source`` before the transaction is what is copied."""
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Put new data into free clusters."""
+
+    def edit(self, offset: int, data: Buffer, stage: Stage) -> None:
+        """Change metadata in place. An edit inside ``fresh`` becomes part of the new data."""

@@ -1,0 +1,20 @@
+"""Volumes: anything with bytes at offsets, and who may use it."""
+
+from inpart.volume.base import Buffer, MemoryVolume, ReadOnlyVolume, Volume
+from inpart.volume.counting import CountingVolume
+from inpart.volume.file import Access, FileVolume
+from inpart.volume.overlay import OverlayVolume
+from inpart.volume.views import RunsVolume, SliceVolume
+
+__all__ = [
+    "Access",
+    "Buffer",
+    "CountingVolume",
+    "FileVolume",
+    "MemoryVolume",
+    "OverlayVolume",
+    "ReadOnlyVolume",
+    "RunsVolume",
+    "SliceVolume",
+    "Volume",
+]

@@ -1,0 +1,163 @@
+"""Regular files and block devices as volumes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from enum import Enum
+from pathlib import Path
+
+from inpart.errors import DeviceBusy, UsageError, VolumeError
+from inpart.extents import Extents
+from inpart.units import SECTOR
+from inpart.volume.base import Buffer, Volume
+from inpart.volume.busy import users_of
+
+BLKSSZGET = 0x1268
+BLKFLSBUF = 0x1261
+_HOLE_UNIT = 4096
+
+
+class Access(Enum):
+    """How a volume is opened: READ shares it, WRITE has it alone, ALONE reads with nobody writing."""
+
+    READ = "read"
+    ALONE = "alone"
+    WRITE = "write"
+
+
+class FileVolume(Volume):
+    """A regular file or a block device.
+
+    With WRITE and ALONE the volume is held exclusively: ``O_EXCL`` on a block device (which the kernel refuses for a
+    mounted one), an advisory lock on a file, and for both a look at what is mounted on it, its partitions and the
+    loop devices over it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], access: Access = Access.READ) -> None:
+        """Raises UsageError if there is no such file, DeviceBusy, VolumeError."""
+        self.path = Path(path)
+        self.name = str(path)
+        self.access = access
+        self.writable = access is Access.WRITE
+        self._fd = self._open()
+        try:
+            self._describe()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], size: int) -> FileVolume:
+        """A new sparse file of ``size`` bytes. Raises UsageError if it exists."""
+        try:
+            with open(path, "xb") as file:
+                file.truncate(size)
+        except FileExistsError:
+            raise UsageError(f"{path} exists already", hint="name a file that does not exist yet") from None
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from None
+        return cls(path, Access.WRITE)
+
+    def _open(self) -> int:
+        flags = os.O_RDWR if self.writable else os.O_RDONLY
+        try:
+            mode = self.path.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+                raise UsageError(f"{self.name} is neither a file nor a block device")
+            if self.access is not Access.READ:
+                self._refuse_users()
+                flags |= os.O_EXCL if stat.S_ISBLK(mode) else 0
+            fd = os.open(self.path, flags | os.O_CLOEXEC)
+        except OSError as error:
+            raise _open_error(self.name, error) from None
+        if self.access is not Access.READ:
+            self._lock(fd)
+        return fd
+
+    def _refuse_users(self) -> None:
+        users = users_of(self.path)
+        if users:
+            raise DeviceBusy(f"{self.name} is in use: {users[0]}", hint="unmount it or stop what uses it, then repeat")
+
+    def _lock(self, fd: int) -> None:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise DeviceBusy(f"{self.name} is locked by another program", hint="wait until it has finished") from None
+
+    def _describe(self) -> None:
+        mode = os.fstat(self._fd).st_mode
+        self.is_device = stat.S_ISBLK(mode)
+        self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        if self.is_device:
+            answer = fcntl.ioctl(self._fd, BLKSSZGET, struct.pack("=i", 0))
+            self.sector_size = int(struct.unpack("=i", answer)[0])
+        else:
+            self.sector_size = SECTOR
+
+    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        view, done = memoryview(buffer), 0
+        while done < len(view):
+            try:
+                count = os.preadv(self._fd, [view[done:]], offset + done)
+            except OSError as error:
+                raise VolumeError(f"{self.name}: cannot read at {offset + done}: {error.strerror}") from error
+            if count == 0:
+                raise VolumeError(f"{self.name} ends at {offset + done}, before its {self.size} bytes")
+            done += count
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.check_bounds(offset, len(data))
+        view, done = memoryview(data), 0
+        while done < len(view):
+            try:
+                done += os.pwrite(self._fd, view[done:], offset + done)
+            except OSError as error:
+                raise VolumeError(f"{self.name}: cannot write at {offset + done}: {error.strerror}") from error
+
+    def flush(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise VolumeError(f"{self.name}: cannot flush: {error.strerror}") from error
+
+    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
+        stop = self.size if end is None else end
+        if self.is_device:
+            return Extents.span(start, stop)
+        found: list[tuple[int, int]] = []
+        at = start
+        while at < stop:
+            try:
+                data = os.lseek(self._fd, at, os.SEEK_DATA)
+                at = os.lseek(self._fd, data, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    break
+                return Extents.span(start, stop)
+            found.append((data, at))
+        return Extents(found).align_out(_HOLE_UNIT).clip(start, stop)
+
+    def forget(self) -> None:
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _open_error(name: str, error: OSError) -> Exception:
+    if error.errno == errno.EBUSY:
+        return DeviceBusy(f"{name} is in use", hint="unmount it or stop what uses it, then repeat")
+    if error.errno == errno.ENOENT:
+        return UsageError(f"{name}: there is no such file or device")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return VolumeError(f"{name}: permission denied", hint="a block device can be opened by root")
+    return VolumeError(f"{name}: {error.strerror}")

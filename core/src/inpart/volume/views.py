@@ -1,0 +1,81 @@
+"""Volumes that show part of another one: a slice, or a path of runs through it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inpart.extents import Extents, Runs
+from inpart.volume.base import Buffer, Volume
+
+
+class SliceVolume(Volume):
+    """``size`` bytes of another volume from ``start`` on: a partition of a disk. Does not own the other volume."""
+
+    def __init__(self, parent: Volume, start: int, size: int, *, name: str | None = None) -> None:
+        """Raises OutOfBounds if the slice reaches beyond its parent."""
+        parent.check_bounds(start, size)
+        self.parent = parent
+        self.start = start
+        self.size = size
+        self.name = name or f"{parent.name}@{start}"
+        self.sector_size = parent.sector_size
+        self.writable = parent.writable
+
+    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        self.parent.readinto(self.start + offset, buffer)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.check_bounds(offset, len(data))
+        self.parent.write(self.start + offset, data)
+
+    def flush(self) -> None:
+        self.parent.flush()
+
+    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
+        stop = self.size if end is None else end
+        return self.parent.data_extents(self.start + start, self.start + stop).shift(-self.start)
+
+    def forget(self) -> None:
+        self.parent.forget()
+
+
+class RunsVolume(Volume):
+    """The bytes along ``runs`` of another volume as one volume: a file, or a stream in scattered pieces."""
+
+    def __init__(self, parent: Volume, runs: Runs, *, size: int | None = None, name: str = "stream") -> None:
+        """``size`` cuts the last run short, as the size of a file does its last cluster."""
+        self.parent = parent
+        self.runs = runs
+        self.size = runs.total if size is None else min(size, runs.total)
+        self.name = name
+        self.sector_size = parent.sector_size
+        self.writable = parent.writable
+        self._ends = np.cumsum(runs.array[:, 1])
+
+    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        view, done = memoryview(buffer), 0
+        for start, length in self._path(offset, len(view)):
+            piece = view[done : done + length]
+            if start == Runs.HOLE:
+                piece[:] = bytes(length)
+            else:
+                self.parent.readinto(start, piece)
+            done += length
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Writing into a hole raises OutOfBounds."""
+        self.check_bounds(offset, len(data))
+        view, done = memoryview(data), 0
+        for start, length in self._path(offset, len(view)):
+            self.parent.write(start, view[done : done + length])
+            done += length
+
+    def flush(self) -> None:
+        self.parent.flush()
+
+    def _path(self, offset: int, length: int) -> Runs:
+        if len(self.runs) == 1 and self.runs.array[0, 0] != Runs.HOLE:
+            return Runs(((int(self.runs.array[0, 0]) + offset, length),))
+        return self.runs.slice(offset, length)

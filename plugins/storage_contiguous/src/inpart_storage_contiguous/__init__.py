@@ -1,0 +1,3 @@
+"""The contiguous container layout for inpart."""
+
+__version__ = "0.1.0"
