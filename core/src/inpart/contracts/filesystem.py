@@ -69,10 +69,14 @@ class FilesystemInfo:
 
 @dataclass(frozen=True)
 class SystemArea:
-    """A named part of the volume that describes the file system: ``boot-sector``, ``fat-0``, ``superblock`` ..."""
+    """A named part of the volume that describes the file system: ``boot-sector``, ``fat-0``, ``superblock`` ...
+
+    ``anchor`` is true for what the file system is recognised by, copies included: a restore writes it last.
+    """
 
     name: str
     extents: Extents
+    anchor: bool = False
 
 
 class EntryType(StrEnum):
