@@ -1,0 +1,33 @@
+"""The progress bar of a terminal, drawn by rich."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
+
+
+class BarProgress:
+    """A bar for each phase that is under way, with rate and remaining time."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def phase(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Draw one piece of work."""
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        with bars:
+            task = bars.add_task(name, total=total)
+            yield lambda count: bars.advance(task, count)

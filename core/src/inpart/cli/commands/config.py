@@ -1,0 +1,31 @@
+"""``inpart config show``: every setting, its value, and where that came from."""
+
+from __future__ import annotations
+
+import typer
+
+from inpart.cli.command import Run, command
+from inpart.cli.output import table
+
+group = typer.Typer(help="The configuration.")
+
+
+@command()
+def show(run: Run) -> None:
+    """Show every setting and where its value comes from."""
+    configuration = run.configuration()
+    rows = list(configuration.rows())
+    value = {
+        "file": str(configuration.file) if configuration.file else None,
+        "values": [{"key": key, "value": value, "source": source} for key, value, source in rows],
+    }
+    run.show(value, table([("KEY", "VALUE", "SOURCE"), *((key, _text(item), source) for key, item, source in rows)]))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(str(item) for item in value) + "]"
+    return "automatic" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+group.command("show")(show)

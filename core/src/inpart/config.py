@@ -1,0 +1,251 @@
+"""Settings: command line over ``INPART_*`` variables over a TOML file over defaults, and where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from inpart.contracts import LayoutOptions
+from inpart.errors import UsageError
+from inpart.operations.session import Policy
+from inpart.units import parse_size
+
+SYSTEM_FILE = Path("/etc/inpart.toml")
+PREFIX = "INPART_"
+OTHER_VARIABLES = ("INPART_CONFIG", "INPART_DEBUG")
+
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_KIB = 1024
+
+
+def _size(value: object) -> object:
+    """Sizes may be written with a unit; anything else is left for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_size(value)
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+Verify = Literal["none", "stored", "full"]
+
+
+class _Table(BaseModel):
+    """A table of the file: frozen, no unknown keys, no conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LayoutTable(_Table):
+    """``[layout]``: how images lie in the partition; sizes in bytes or with a unit."""
+
+    name: str = "contiguous"
+    segment_size: Size = Field(default=LayoutOptions.segment_size, ge=64 * _KIB, le=1 << 40)
+    file_limit: Size = Field(default=LayoutOptions.file_limit, ge=64 * _KIB, le=1 << 50)
+    block_size: Size = Field(default=LayoutOptions.block_size, ge=512, le=64 * _KIB)
+
+
+class EncodingTable(_Table):
+    """``[encoding]``: how frames are packed."""
+
+    default: str = "zstd:3"
+
+
+class AidsTable(_Table):
+    """``[aids]``: recovery aids to keep up to date, each written as ``name:target``."""
+
+    use: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class PolicyTable(_Table):
+    """``[policy]``: what create leaves to the user, what is read back after writing, what restore keeps."""
+
+    min_free: Size | None = Field(default=None, ge=0)
+    verify: Verify = "stored"
+    retain: bool = True
+
+
+class PluginsTable(_Table):
+    """``[plugins]``: entry points or distributions that are not loaded."""
+
+    disabled: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class Settings(_Table):
+    """The whole configuration."""
+
+    layout: LayoutTable = LayoutTable()
+    encoding: EncodingTable = EncodingTable()
+    aids: AidsTable = AidsTable()
+    policy: PolicyTable = PolicyTable()
+    plugins: PluginsTable = PluginsTable()
+
+    def as_policy(self) -> Policy:
+        """The part that operations are given."""
+        return Policy(
+            layout=self.layout.name,
+            options=LayoutOptions(self.layout.segment_size, self.layout.file_limit, self.layout.block_size),
+            encoding=self.encoding.default,
+            min_free=self.policy.min_free,
+            verify=self.policy.verify,
+            aids=self.aids.use,
+        )
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that some source gives to ``table.key``, before it is checked."""
+
+    table: str
+    key: str
+    value: object
+    source: str
+
+    @property
+    def place(self) -> str:
+        """Where to look for it, for messages."""
+        return f"{self.source}: [{self.table}] {self.key}"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Checked settings; ``sources`` tells for ``table.key`` where the value came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    file: Path | None
+
+    def rows(self) -> Iterator[tuple[str, object, str]]:
+        """(``table.key``, value, source) of everything that can be set."""
+        for table, section in self.settings:
+            for key, value in section:
+                yield f"{table}.{key}", value, self.sources.get(f"{table}.{key}", "default")
+
+
+def load(
+    *,
+    file: Path | None = None,
+    options: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Merge all sources. ``options`` are command-line values by ``table.key``; None means not given.
+
+    The file is ``file``, else ``INPART_CONFIG``, else /etc/inpart.toml where that exists. Raises UsageError, which
+    names source, table and key, and the nearest right name.
+    """
+    variables = os.environ if environment is None else environment
+    path = _chosen_file(file, variables)
+    given = [*_from_file(path), *_from_environment(variables), *_from_options(options or {})]
+    chosen = {(value.table, value.key): value for value in given}
+    merged: dict[str, dict[str, object]] = {}
+    for value in chosen.values():
+        merged.setdefault(value.table, {})[value.key] = value.value
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise _refused(error, chosen) from None
+    return Configuration(settings, {f"{t}.{k}": value.source for (t, k), value in chosen.items()}, path)
+
+
+def _chosen_file(file: Path | None, variables: Mapping[str, str]) -> Path | None:
+    if file is None and variables.get("INPART_CONFIG"):
+        file = Path(variables["INPART_CONFIG"])
+    if file is None:
+        return SYSTEM_FILE if SYSTEM_FILE.exists() else None
+    return file
+
+
+def _from_file(path: Path | None) -> Iterator[Value]:
+    if path is None:
+        return
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the configuration: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}") from error
+    for table, section in content.items():
+        if table not in Settings.model_fields:
+            raise UsageError(f"{path}: there is no table [{table}]", hint=_nearest(table, Settings.model_fields))
+        if not isinstance(section, dict):
+            raise UsageError(f"{path}: {table} is a table, not a value", hint=f"write [{table}] and keys below it")
+        for key, value in section.items():
+            _check_key(str(path), table, key)
+            yield Value(table, key, value, str(path))
+
+
+def _from_environment(variables: Mapping[str, str]) -> Iterator[Value]:
+    known = {f"{PREFIX}{table}_{key}".upper(): (table, key) for table, key in _keys()}
+    for variable in sorted(name for name in variables if name.startswith(PREFIX) and name not in OTHER_VARIABLES):
+        if variable not in known:
+            message = f"environment: {variable} is no setting of inpart"
+            raise UsageError(message, hint=_nearest(variable, [*known, *OTHER_VARIABLES]))
+        table, key = known[variable]
+        yield Value(table, key, _from_text(table, key, variables[variable]), variable)
+
+
+def _from_options(options: Mapping[str, object]) -> Iterator[Value]:
+    for name, value in options.items():
+        if value is not None:
+            table, _, key = name.partition(".")
+            _check_key("command line", table, key)
+            yield Value(table, key, value, "command line")
+
+
+def _from_text(table: str, key: str, text: str) -> object:
+    """What a variable means: lists are separated by commas, truth is true, yes, on or 1."""
+    wanted = _section(table).model_fields[key].annotation
+    if wanted is bool:
+        return _TRUTH.get(text.strip().lower(), text)
+    if tuple in {wanted, getattr(wanted, "__origin__", None)}:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def _keys() -> Iterator[tuple[str, str]]:
+    for table in Settings.model_fields:
+        for key in _section(table).model_fields:
+            yield table, key
+
+
+def _section(table: str) -> type[BaseModel]:
+    section = Settings.model_fields[table].annotation
+    if not (isinstance(section, type) and issubclass(section, BaseModel)):
+        raise TypeError(f"{table} is not a table")
+    return section
+
+
+def _check_key(source: str, table: str, key: str) -> None:
+    names = _section(table).model_fields
+    if key not in names:
+        raise UsageError(f"{source}: [{table}] has no key {key!r}", hint=_nearest(key, names))
+
+
+def _refused(error: ValidationError, chosen: Mapping[tuple[str, str], Value]) -> UsageError:
+    """The first value that pydantic refused, as a sentence; keys and tables are right already."""
+    problem = error.errors()[0]
+    table, key = str(problem["loc"][0]), str(problem["loc"][1])
+    given = chosen[table, key]
+    reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
+    words = _choices(table, key)
+    hint = _nearest(str(given.value), words) if words else None
+    return UsageError(f"{given.place}: {given.value!r} will not do: {reason}", hint=hint)
+
+
+def _choices(table: str, key: str) -> tuple[str, ...]:
+    return tuple(word for word in get_args(_section(table).model_fields[key].annotation) if isinstance(word, str))
+
+
+def _nearest(name: str, names: Any) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {close[0]}?" if close else f"known are: {', '.join(names)}"
