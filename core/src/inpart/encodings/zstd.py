@@ -1,0 +1,74 @@
+"""The encoding ``zstd``: each body is one Zstandard frame (RFC 8878) that states its content size."""
+
+from __future__ import annotations
+
+import threading
+
+import zstandard
+from pydantic import BaseModel, ConfigDict, Field
+
+from inpart.contracts import API_VERSION
+from inpart.errors import IntegrityError, UsageError
+from inpart.volume import Buffer
+
+MIN_LEVEL = -7
+MAX_LEVEL = 22
+
+
+class ZstdParameters(BaseModel):
+    """``level`` is Zstandard's compression level."""
+
+    model_config = ConfigDict(frozen=True)
+
+    level: int = Field(default=3, ge=MIN_LEVEL, le=MAX_LEVEL)
+
+
+class ZstdEncoding:
+    """Zstandard; encoding id 2. Each thread keeps one compressor and one decompressor and uses them again."""
+
+    name = "zstd"
+    api_version = API_VERSION
+    summary = "Zstandard compression, zstd:LEVEL with level -7 to 22, default 3"
+    encoding_id = 2
+
+    def __init__(self, parameters: ZstdParameters | None = None) -> None:
+        self.parameters: BaseModel = parameters or ZstdParameters()
+        self._level = (parameters or ZstdParameters()).level
+        self._local = threading.local()
+
+    def configured(self, argument: str) -> ZstdEncoding:
+        """``argument`` is the level, or empty for the default. Raises UsageError."""
+        if not argument:
+            return ZstdEncoding()
+        try:
+            level = int(argument)
+        except ValueError:
+            level = MAX_LEVEL + 1
+        if not MIN_LEVEL <= level <= MAX_LEVEL:
+            raise UsageError(
+                f"{argument!r} is not a level of zstd",
+                hint=f"write zstd:LEVEL with a level from {MIN_LEVEL} to {MAX_LEVEL}, such as zstd:3",
+            )
+        return ZstdEncoding(ZstdParameters(level=level))
+
+    def encode(self, data: Buffer) -> bytes:
+        compressor: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
+        if compressor is None:
+            compressor = zstandard.ZstdCompressor(level=self._level, write_checksum=False, write_content_size=True)
+            self._local.compressor = compressor
+        return compressor.compress(data)
+
+    def decode(self, data: Buffer, size: int) -> bytes:
+        decompressor: zstandard.ZstdDecompressor | None = getattr(self._local, "decompressor", None)
+        if decompressor is None:
+            decompressor = self._local.decompressor = zstandard.ZstdDecompressor()
+        try:
+            stated = zstandard.get_frame_parameters(data).content_size
+            if stated != size:
+                raise IntegrityError(f"a zstd frame states {stated} bytes where {size} are recorded")
+            plain = decompressor.decompress(data, max_output_size=size, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise IntegrityError(f"a body is not a valid zstd frame: {error}") from None
+        if len(plain) != size:
+            raise IntegrityError(f"a zstd frame holds {len(plain)} bytes where {size} are recorded")
+        return plain

@@ -1,0 +1,61 @@
+"""Cutting a partition into chunks, and reading the used bytes of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inpart.extents import Extents
+from inpart.image.structs import MAX_CHUNK_SIZE
+from inpart.units import MIB
+from inpart.volume import Volume
+
+DEFAULT_CHUNK_SIZE = 4 * MIB
+_MANY_CHUNKS = 1 << 20
+_BUFFERED = 32 * MIB
+_SCATTERED = 8
+
+
+def default_chunk_size(partition_size: int) -> int:
+    """4 MiB, and more for partitions of more than 4 TiB so that the chunk table stays small."""
+    chunk_size = DEFAULT_CHUNK_SIZE
+    while chunk_size < MAX_CHUNK_SIZE and partition_size > chunk_size * _MANY_CHUNKS:
+        chunk_size *= 2
+    return chunk_size
+
+
+def pipeline_depth(chunk_size: int) -> int:
+    """How many chunks may be under way at once so that their plain bytes stay within 32 MiB, and at least 3."""
+    return max(3, min(16, _BUFFERED // chunk_size))
+
+
+def used_chunks(used: Extents, chunk_size: int) -> Iterator[tuple[int, Extents]]:
+    """(number, used bytes in it) of each chunk that has any, in order."""
+    at, end = used.start, used.end
+    while at < end:
+        number = at // chunk_size
+        runs = used.clip(number * chunk_size, (number + 1) * chunk_size)
+        if runs:
+            yield number, runs
+            at = (number + 1) * chunk_size
+        else:
+            at = used.clip(at, end).start
+
+
+def gather(volume: Volume, runs: Extents, target: memoryview, scratch: bytearray) -> None:
+    """Fill ``target`` with the bytes of ``runs`` one after the other.
+
+    Many runs close together are read as one span into ``scratch``, which must hold it, and picked from there: one
+    system call instead of one for each run.
+    """
+    span = runs.end - runs.start
+    done = 0
+    if len(runs) > _SCATTERED and span <= len(scratch) and span <= 4 * len(target):
+        window = memoryview(scratch)[:span]
+        volume.readinto(runs.start, window)
+        for start, end in (runs.array - runs.start).tolist():
+            target[done : done + end - start] = window[start:end]
+            done += end - start
+        return
+    for start, end in runs:
+        volume.readinto(start, target[done : done + end - start])
+        done += end - start

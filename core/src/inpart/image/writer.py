@@ -1,0 +1,326 @@
+"""Writing an image stream in one pass, its size not known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import numpy as np
+
+from inpart.checksums import BLAKE3_SIZE, all_zero, blake3_digest, crc32c
+from inpart.contracts import Encoding, SystemArea
+from inpart.errors import FilesystemUnsupported, OutOfBounds, UsageError
+from inpart.extents import Extents
+from inpart.image.chunks import default_chunk_size, gather, pipeline_depth, used_chunks
+from inpart.image.coding import encode_extents
+from inpart.image.index import pack_index
+from inpart.image.manifest import Manifest
+from inpart.image.meta import ExtraAreas, Meta
+from inpart.image.pipeline import ordered_map
+from inpart.image.reader import ImageReader
+from inpart.image.structs import (
+    FOOTER_SIZE,
+    LAST,
+    MAX_CHUNKS,
+    MAX_RUNS,
+    MAX_SKIP,
+    NO_ID,
+    TABLE_DTYPE,
+    ChunkState,
+    Footer,
+    Frame,
+    FrameKind,
+    Header,
+    check_geometry,
+)
+from inpart.units import MIB
+from inpart.volume import Buffer, Volume
+
+STORE_ID = 1
+NO_DIGEST = bytes(BLAKE3_SIZE)
+_SMALL = 64 * 1024
+_BATCH = MIB
+
+Sink = Callable[[Buffer], None]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class WrittenImage:
+    """What was written. ``image_bytes`` are the used bytes held, ``digest`` the BLAKE3 of the index (32 bytes)."""
+
+    manifest: Manifest
+    stream_size: int
+    image_bytes: int
+    digest: bytes
+    stored_chunks: int
+    zero_chunks: int
+    parent_chunks: int
+
+
+@dataclass
+class _Packed:
+    """One chunk on its way: ``buffer`` is given back when ``body``, which may be a view of it, has been written."""
+
+    number: int
+    runs: Extents
+    buffer: bytearray
+    length: int
+    state: ChunkState
+    digest: bytes = b""
+    encoding: int = 0
+    body: Buffer = b""
+
+
+def write_image(
+    source: Volume,
+    used: Extents,
+    sink: Sink,
+    manifest: Manifest,
+    *,
+    encoding: Encoding,
+    system_areas: Sequence[SystemArea] = (),
+    extra_areas: ExtraAreas | None = None,
+    parent: ImageReader | None = None,
+    chunk_size: int | None = None,
+    progress: Progress | None = None,
+) -> WrittenImage:
+    """Write the bytes ``used`` of the partition ``source`` as an image stream.
+
+    ``sink`` takes the stream piece by piece, in order, in the caller's thread, and must be done with a piece when it
+    returns. ``progress`` is called with the number of used bytes done since the call before. ``extra_areas`` are
+    bytes outside the partition, such as the partition table: name to (offset on the disk, bytes). With ``parent``,
+    chunks that are the same there are not stored again; its id goes into the manifest. Errors of ``source``,
+    ``encoding`` and ``sink`` pass through; what the sink has then is not an image.
+    """
+    size = chunk_size or (parent.chunk_size if parent else default_chunk_size(source.size))
+    begun = manifest.model_copy(
+        update={
+            "parent": parent.manifest.image_id if parent else None,
+            "partition": manifest.partition.model_copy(update={"size": source.size}),
+            "encodings": (encoding_text(encoding),),
+            "chunk_size": size,
+            "image_bytes": used.total,
+        }
+    )
+    _check_request(source, used, begun, parent)
+    writer = _Writer(sink, begun, used)
+    writer.begin(Meta(begun, tuple(system_areas), dict(extra_areas or {})), encoding)
+    packer = _Packer(source, encoding, size, parent)
+    with closing(ordered_map(packer.read(used), packer.pack, depth=packer.depth)) as results:
+        for packed in results:
+            writer.add(packed)
+            packer.release(packed)
+            if progress:
+                progress(packed.length)
+    return writer.finish()
+
+
+def encoding_text(encoding: Encoding) -> str:
+    """``zstd:3``: the name, and the values of the parameters if there are any."""
+    values = ",".join(str(value) for value in encoding.parameters.model_dump().values())
+    return f"{encoding.name}:{values}" if values else encoding.name
+
+
+def _check_request(source: Volume, used: Extents, manifest: Manifest, parent: ImageReader | None) -> None:
+    check_geometry(source.size, manifest.chunk_size, "request")
+    if used.end > source.size or used.start < 0:
+        raise OutOfBounds(f"{source.name}: used bytes reach to {used.end}, beyond its {source.size} bytes")
+    if len(used) > MAX_RUNS:
+        raise FilesystemUnsupported(
+            f"{source.name} is used in {len(used)} separate runs, more than {MAX_RUNS}",
+            hint="make the image of all sectors instead",
+        )
+    if parent and (parent.partition_size, parent.chunk_size) != (source.size, manifest.chunk_size):
+        raise UsageError(
+            f"the parent image {parent.manifest.name} is of {parent.partition_size} bytes in chunks of "
+            f"{parent.chunk_size}, not {source.size} in {manifest.chunk_size}",
+            hint="make a full image, without a parent",
+        )
+
+
+class _Packer:
+    """Reads chunks (in one thread) and hashes and encodes them (in several)."""
+
+    def __init__(self, source: Volume, encoding: Encoding, chunk_size: int, parent: ImageReader | None) -> None:
+        self.source = source
+        self.encoding = encoding
+        self.chunk_size = chunk_size
+        self.parent = parent
+        self.depth = pipeline_depth(chunk_size)
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        for _ in range(self.depth):
+            self._free.put(bytearray())
+
+    def read(self, used: Extents) -> Iterator[_Packed]:
+        scratch = bytearray(self.chunk_size)
+        for number, runs in used_chunks(used, self.chunk_size):
+            buffer, length = self._free.get(), runs.total
+            if len(buffer) < length:
+                buffer = bytearray(self.chunk_size if length * 4 > self.chunk_size else length)
+            gather(self.source, runs, memoryview(buffer)[:length], scratch)
+            yield _Packed(number, runs, buffer, length, ChunkState.STORED)
+
+    def pack(self, chunk: _Packed) -> _Packed:
+        plain = memoryview(chunk.buffer)[: chunk.length]
+        chunk.digest = blake3_digest(plain)
+        if all_zero(plain):
+            chunk.state = ChunkState.ZERO
+        elif self.parent and self.parent.has_same(chunk.number, chunk.runs, chunk.digest):
+            chunk.state = ChunkState.PARENT
+        else:
+            body = self.encoding.encode(plain)
+            shorter = len(body) < chunk.length
+            chunk.encoding = self.encoding.encoding_id if shorter else STORE_ID
+            chunk.body = body if shorter else plain
+        return chunk
+
+    def release(self, chunk: _Packed) -> None:
+        chunk.body = b""
+        self._free.put(chunk.buffer)
+
+
+class _Writer:
+    """Puts packed chunks into the stream and keeps the chunk table."""
+
+    def __init__(self, sink: Sink, manifest: Manifest, used: Extents) -> None:
+        self._out = _Out(sink)
+        self._manifest = manifest
+        self._used = used
+        self._last = (used.end - 1) // manifest.chunk_size if used else -1
+        self._table = np.zeros(1024, dtype=TABLE_DTYPE)
+        self._rows = 0
+        self._sequence = 0
+        self._skipped: list[_Packed] = []
+        self._skipped_runs = 0
+        self._meta_frame = b""
+
+    def begin(self, meta: Meta, encoding: Encoding) -> None:
+        manifest = self._manifest
+        parent = manifest.parent_bytes or NO_ID
+        self._out.put(Header(manifest.id_bytes, parent, manifest.partition.size, manifest.chunk_size).pack())
+        plain = meta.pack()
+        body = encoding.encode(plain)
+        chosen, body = (encoding.encoding_id, body) if len(body) < len(plain) else (STORE_ID, plain)
+        frame = self._frame(
+            FrameKind.META, b"", body, encoding=chosen, plain_length=len(plain), digest=blake3_digest(plain),
+            flags=0 if self._used else LAST,
+        )  # fmt: skip
+        self._meta_frame = frame.pack() + body
+        self._out.put(self._meta_frame)
+
+    def add(self, chunk: _Packed) -> None:
+        if self._rows == MAX_CHUNKS:
+            raise FilesystemUnsupported(
+                f"the image has more than {MAX_CHUNKS} chunks", hint="make it with larger chunks"
+            )
+        if chunk.state is ChunkState.STORED:
+            self._add_stored(chunk)
+        else:
+            self._row(chunk)
+            self._skip(chunk)
+
+    def finish(self) -> WrittenImage:
+        self._flush_skipped()
+        manifest = self._manifest.model_copy(update={"stored_bytes": self._out.size})
+        table = self._table[: self._rows]
+        index = pack_index(manifest, self._meta_frame, self._used, table)
+        digest, offset = blake3_digest(index), self._out.size
+        stream_size = offset + len(index) + FOOTER_SIZE
+        self._out.put(index)
+        self._out.put(Footer(manifest.id_bytes, offset, len(index), stream_size, digest).pack())
+        self._out.flush()
+        count = np.bincount(table["state"], minlength=len(ChunkState)).tolist()
+        return WrittenImage(
+            manifest,
+            stream_size,
+            self._used.total,
+            digest,
+            count[ChunkState.STORED],
+            count[ChunkState.ZERO],
+            count[ChunkState.PARENT],
+        )
+
+    def _add_stored(self, chunk: _Packed) -> None:
+        self._flush_skipped()
+        runs = encode_extents(chunk.runs, chunk.number * self._manifest.chunk_size)
+        offset = self._out.size
+        frame = self._frame(
+            FrameKind.DATA, runs, chunk.body, chunk=chunk.number, count=1, encoding=chunk.encoding,
+            plain_length=chunk.length, digest=chunk.digest, flags=LAST if chunk.number == self._last else 0,
+        )  # fmt: skip
+        self._row(chunk, frame, offset)
+        self._out.put(frame.pack() + runs)
+        self._out.put(chunk.body)
+
+    def _skip(self, chunk: _Packed) -> None:
+        first = self._skipped[0].number if self._skipped else chunk.number
+        if chunk.number - first >= MAX_SKIP or self._skipped_runs + len(chunk.runs) > MAX_SKIP:
+            self._flush_skipped()
+        self._skipped.append(chunk)
+        self._skipped_runs += len(chunk.runs)
+
+    def _flush_skipped(self) -> None:
+        if not self._skipped:
+            return
+        first, last = self._skipped[0].number, self._skipped[-1].number
+        states = bytearray(last - first + 1)
+        for chunk in self._skipped:
+            states[chunk.number - first] = chunk.state
+        used = self._used.clip(first * self._manifest.chunk_size, (last + 1) * self._manifest.chunk_size)
+        runs = encode_extents(used, first * self._manifest.chunk_size)
+        frame = self._frame(
+            FrameKind.SKIP, runs, states, chunk=first, count=len(states), flags=LAST if last == self._last else 0
+        )
+        self._out.put(frame.pack() + runs + states)
+        self._skipped.clear()
+        self._skipped_runs = 0
+
+    def _frame(
+        self, kind: FrameKind, runs: bytes, body: Buffer, *, flags: int, chunk: int = 0, count: int = 0,
+        encoding: int = 0, plain_length: int = 0, digest: bytes = NO_DIGEST,
+    ) -> Frame:  # fmt: skip
+        manifest = self._manifest
+        frame = Frame(
+            kind, manifest.id_bytes, self._sequence, manifest.partition.size, manifest.chunk_size, chunk, count, flags,
+            encoding, len(runs), plain_length, len(body), digest, crc32c(body, crc32c(runs)),
+        )  # fmt: skip
+        self._sequence += 1
+        return frame
+
+    def _row(self, chunk: _Packed, frame: Frame | None = None, offset: int = 0) -> None:
+        if self._rows == len(self._table):
+            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+        row = self._table[self._rows]
+        row["chunk"], row["state"], row["plain_length"] = chunk.number, chunk.state, chunk.length
+        row["digest"] = np.frombuffer(chunk.digest, dtype=np.uint8)
+        if frame:
+            row["encoding"], row["frame_offset"], row["runs_length"] = frame.encoding, offset, frame.runs_length
+            row["body_length"], row["payload_crc"] = frame.body_length, frame.payload_crc
+        self._rows += 1
+
+
+class _Out:
+    """Gathers small pieces so that the sink sees large ones; counts the stream's bytes."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._pending = bytearray()
+        self.size = 0
+
+    def put(self, piece: Buffer) -> None:
+        self.size += len(piece)
+        if len(piece) < _SMALL:
+            self._pending += piece
+            if len(self._pending) >= _BATCH:
+                self.flush()
+        else:
+            self.flush()
+            self._sink(piece)
+
+    def flush(self) -> None:
+        if self._pending:
+            self._sink(bytes(self._pending))
+            self._pending.clear()
