@@ -16,6 +16,10 @@ from inpart.cli import output
 from inpart.errors import ExitCode, InpartError, Interrupted, UsageError
 
 COMMANDS = {
+    "probe": "probe",
+    "ls": "ls",
+    "cat": "cat",
+    "extract": "extract",
     "plugins": "plugins",
     "config": "config",
 }

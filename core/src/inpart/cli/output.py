@@ -108,7 +108,8 @@ class ErrorReport:
 
     def _say(self, message: str, hint: str | None) -> None:
         sys.stdout.flush()
-        sys.stderr.write(f"inpart: {printable(message)}\n")
+        first, *more = message.splitlines() or [""]
+        sys.stderr.writelines([f"inpart: {printable(first)}\n", *(f"{printable(line)}\n" for line in more)])
         if hint:
             sys.stderr.write(f"inpart: hint: {printable(hint)}\n")
 

@@ -1,0 +1,108 @@
+"""Files of a live file system, or of one inside an image: listing, reading, taking out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from inpart.contracts import Entry, EntryType, Filesystem, FilesystemTree, State
+from inpart.errors import FilesystemDamaged, FilesystemUnsupported, UsageError
+from inpart.image import is_image_stream
+from inpart.operations.extraction import OutputTree
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.images import opened_image
+from inpart.operations.scope import Selection
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.partitions import open_target
+from inpart.volume import Volume
+
+
+@dataclass
+class ExtractReport:
+    """What was taken out; ``failed`` has (path, reason) of what could not be. Sizes in bytes."""
+
+    files: int = 0
+    directories: int = 0
+    bytes: int = 0
+    paths: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def open_tree(session: Session, address: str, image: str | None = None) -> Iterator[FilesystemTree]:
+    """The files of ``image``, or of the live file system at ``address``, or of the image in the file that it names.
+
+    Raises FilesystemError, NoImageFound, IntegrityError, UsageError.
+    """
+    with open_target(address) as target:
+        if image is None and not is_image_stream(target.volume):
+            yield tree_on(session, target.volume)
+        else:
+            yield tree_on(session, opened_image(session, target, image, EVERY).volume)
+
+
+def tree_on(session: Session, volume: Volume) -> FilesystemTree:
+    """The file system of ``volume``, with a warning if it is not clean. Raises FilesystemError."""
+    filesystem: Filesystem = find_filesystem(session, volume).open(volume)
+    if not isinstance(filesystem, FilesystemTree):
+        raise FilesystemUnsupported(f"the plugin for {filesystem.info.kind} cannot list files")
+    for note in filesystem.info.notes:
+        session.warn(note)
+    if filesystem.info.state is not State.CLEAN:
+        session.warn(f"{volume.name}: the file system is {filesystem.info.state.value}")
+    return filesystem
+
+
+def extract(
+    session: Session,
+    tree: FilesystemTree,
+    paths: Sequence[str],
+    output: OutputTree,
+    selection: Selection,
+) -> ExtractReport:
+    """Copy files and directories out of ``tree``, with their times, below the directory of ``output``.
+
+    A file that is damaged is left out and reported; the others come out all the same. Raises UsageError for a path that
+    is not there, NoSpace.
+    """
+    report = ExtractReport()
+    with session.progress.phase("extracting", None) as advance:
+        for path in paths:
+            for entry in _below(tree, path):
+                if not selection.leaves_out(entry.path):
+                    advance(_extract_one(tree, entry, output, report))
+        output.finish()
+    return report
+
+
+def _below(tree: FilesystemTree, path: str) -> Iterator[Entry]:
+    if path.strip("/"):
+        entry = tree.stat(path)
+        yield entry
+        if entry.type is not EntryType.DIR:
+            return
+    yield from tree.walk(path)
+
+
+def _extract_one(tree: FilesystemTree, entry: Entry, output: OutputTree, report: ExtractReport) -> int:
+    size = 0
+    try:
+        if entry.type is EntryType.DIR:
+            output.directory(entry)
+            report.directories += 1
+        elif entry.type is EntryType.FILE:
+            size = output.file(entry, tree.read(entry.path))
+            report.files += 1
+            report.bytes += size
+        elif entry.type is EntryType.SYMLINK:
+            output.symlink(entry)
+            report.files += 1
+        else:
+            report.failed.append((entry.path, "a device, pipe or socket is not copied"))
+            return 0
+        report.paths.append(entry.path)
+    except (FilesystemDamaged, UsageError) as error:
+        report.failed.append((entry.path, error.message))
+    return size

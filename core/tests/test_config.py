@@ -1,0 +1,116 @@
+"""Settings: the order of the sources, what each gives, and how wrong ones are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from inpart import config
+from inpart.config import Configuration, load
+from inpart.contracts import LayoutOptions
+from inpart.errors import UsageError
+from inpart.units import GIB, MIB
+
+
+def rows(configuration: Configuration) -> dict[str, tuple[object, str]]:
+    return {key: (value, source) for key, value, source in configuration.rows()}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "inpart.toml"
+    path.write_text('[layout]\nsegment_size = "8M"\nname = "blocks"\n[policy]\nretain = false\nmin_free = 4096\n')
+    return path
+
+
+def test_defaults_are_those_of_the_contracts_and_the_policy() -> None:
+    configuration = load(environment={})
+    policy = configuration.settings.as_policy()
+    assert configuration.file is None
+    assert policy.options == LayoutOptions()
+    assert (policy.layout, policy.encoding, policy.min_free, policy.verify) == ("contiguous", "zstd:3", None, "stored")
+    assert {source for _, source in rows(configuration).values()} == {"default"}
+
+
+def test_command_line_over_environment_over_file_over_default(file: Path) -> None:
+    variables = {
+        "INPART_LAYOUT_NAME": "from-environment",
+        "INPART_POLICY_MIN_FREE": "1G",
+        "INPART_AIDS_USE": "a:b, c:d",
+    }
+    found = rows(load(file=file, environment=variables, options={"layout.name": "given", "policy.verify": None}))
+    assert found["layout.name"] == ("given", "command line")
+    assert found["policy.min_free"] == (GIB, "INPART_POLICY_MIN_FREE")
+    assert found["aids.use"] == (("a:b", "c:d"), "INPART_AIDS_USE")
+    assert found["layout.segment_size"] == (8 * MIB, str(file))
+    assert found["policy.retain"] == (False, str(file))
+    assert found["policy.verify"] == ("stored", "default")
+
+
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("TRUE", True), ("0", False), ("off", False)])
+def test_truth_in_the_environment(text: str, value: bool) -> None:
+    assert rows(load(environment={"INPART_POLICY_RETAIN": text}))["policy.retain"] == (value, "INPART_POLICY_RETAIN")
+
+
+def test_file_is_named_by_the_option_then_the_environment_then_the_system(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("")
+    assert load(file=other, environment={"INPART_CONFIG": str(file)}).file == other
+    assert load(environment={"INPART_CONFIG": str(file)}).file == file
+    monkeypatch.setattr(config, "SYSTEM_FILE", other)
+    assert load(environment={}).file == other
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[layuot]\n", "there is no table [layuot]", "did you mean layout?"),
+        ("layout = 3\n", "layout is a table, not a value", "write [layout] and keys below it"),
+        ("[layout]\nsegmentsize = 3\n", "[layout] has no key 'segmentsize'", "did you mean segment_size?"),
+        ("[policy]\nxyz = 3\n", "[policy] has no key 'xyz'", "known are: min_free, verify, retain"),
+        ("[policy]\nverify = 'fulll'\n", "[policy] verify: 'fulll' will not do", "did you mean full?"),
+        ("[layout]\nblock_size = '3x'\n", "'3x' is not a size", None),
+        ("[layout]\nblock_size = 1\n", "it must be greater than or equal to 512", None),
+        ("[layout]\nname = 3\n", "it must be a valid string", None),
+        ("[policy]\nretain = 'yes'\n", "it must be a valid boolean", None),
+        ("[policy]\nmin_free = true\n", "it must be a valid integer", None),
+        ("[aids]\nuse = 'x'\n", "it must be a valid tuple", None),
+        ("[aids\n", "not a TOML file", None),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_with_its_place(
+    tmp_path: Path, text: str, message: str, hint: str | None
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load(file=path, environment={})
+    assert caught.value.message.startswith(f"{path}: ")
+    assert message in caught.value.message
+    assert caught.value.hint == hint
+
+
+def test_a_file_of_strange_bytes_and_a_missing_one_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "binary.toml"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(UsageError, match="not a TOML file"):
+        load(file=path, environment={})
+    with pytest.raises(UsageError, match="No such file"):
+        load(file=tmp_path / "absent.toml", environment={})
+    with pytest.raises(UsageError, match="Is a directory"):
+        load(file=tmp_path, environment={})
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"INPART_LAYOUT_NAM": "x"}, "INPART_LAYOUT_NAM is no setting"),
+        ({"INPART_POLICY_RETAIN": "perhaps"}, "INPART_POLICY_RETAIN: .policy. retain: 'perhaps' will not do"),
+        ({"INPART_POLICY_MIN_FREE": "-1"}, "'-1' is not a size"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load(environment=variables)
