@@ -14,7 +14,7 @@ from inpart.volume import Volume
 class AidImage(BaseModel):
     """One image as an aid remembers it; ``extents`` are its clusters in stream order, relative to the partition."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     image_id: str
     name: str
@@ -29,7 +29,7 @@ class AidImage(BaseModel):
 class AidRecord(BaseModel):
     """What every aid holds (S160-S165): identity of disk and partition, images, places, system areas."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, ser_json_bytes="base64", val_json_bytes="base64")
 
     version: int = 1
     generation: int = 0

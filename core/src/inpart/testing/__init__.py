@@ -1,0 +1,1 @@
+"""For people who test plugins: conformance kits, null providers, power cuts and damage."""
