@@ -38,11 +38,12 @@ _HINT = "see what `inpart verify --level fs` finds, and let fsck.fat repair it"
 class Reach:
     """What follows each stretch up to the end of its chain.
 
-    ``clusters`` counts those from the stretch's first one on that hold data and means nothing for a loop; ``endings``
-    holds ``Ending`` values.
+    ``clusters`` counts those from the stretch's first one on that hold data; ``finals`` is the last stretch of the
+    chain, hollow if it leads to a free or bad cluster; both mean nothing for a loop. ``endings`` are ``Ending`` values.
     """
 
     clusters: NDArray[np.int64]
+    finals: NDArray[np.int64]
     endings: NDArray[np.int64]
 
 
@@ -107,15 +108,14 @@ class Links:
     @cached_property
     def reach(self) -> Reach:
         """Length and ending of the chain from each stretch on."""
-        jump = np.arange(self.count + len(Ending))
-        jump[: self.count] = self.after
-        clusters = np.zeros(len(jump), dtype=np.int64)
-        clusters[: self.count] = np.where(self.hollow, 0, self.lengths)
+        own = np.arange(self.count)
+        finals = np.where(self.after < self.count, self.after, own)
+        clusters = np.where(self.hollow, 0, self.lengths)
+        beyond = np.where(finals == own, 0, clusters[finals])
         for _ in range(self.count.bit_length()):
-            clusters += clusters[jump]
-            jump = jump[jump]
-        ends = jump[: self.count] - self.count
-        return Reach(clusters[: self.count], np.where(ends >= 0, ends, Ending.LOOP))
+            beyond, finals = beyond + beyond[finals], finals[finals]
+        ends = self.after[finals] - self.count
+        return Reach(clusters + beyond, finals, np.where(ends >= 0, ends, Ending.LOOP))
 
     def downstream(self, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The marked stretches and all that follow them."""

@@ -37,6 +37,11 @@ class DirEntry:
     first_slot: int
 
     @property
+    def alias(self) -> str:
+        """The short name as text, in capitals."""
+        return short_text(self.short)
+
+    @property
     def is_dir(self) -> bool:
         """True for directories."""
         return bool(self.attributes & structs.ATTR_DIRECTORY)
@@ -179,6 +184,13 @@ def short_names(records: NDArray[np.void]) -> list[str]:
             extension = extension.lower()
         names.append((f"{base}.{extension}" if extension else base).translate(_UNSAFE))
     return names
+
+
+def short_text(short: bytes) -> str:
+    """The 11 bytes of one short name as text with a dot, in capitals."""
+    record = np.zeros(1, dtype=DIR)
+    record["DIR_Name"] = np.frombuffer(short, dtype=np.uint8)
+    return short_names(record)[0]
 
 
 def decode_time(date: int, time: int) -> datetime | None:

@@ -103,6 +103,10 @@ class Geometry:
         """True if there is such a cluster."""
         return FIRST_CLUSTER <= cluster < self.entry_count
 
+    def exist(self, clusters: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """For each of ``clusters``, whether there is such a cluster."""
+        return np.asarray((clusters >= FIRST_CLUSTER) & (clusters < self.entry_count))
+
     def offset(self, cluster: int) -> int:
         """Where a cluster starts."""
         return self.data_start + (cluster - FIRST_CLUSTER) * self.cluster_size

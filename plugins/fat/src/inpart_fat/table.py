@@ -133,13 +133,3 @@ class AllocationTable:
         with ``strict`` off, what comes before that is returned.
         """
         return self.links.follow(start, limit, strict=strict)
-
-    def dirty(self) -> bool:
-        """True if the volume was not closed properly, as entry 1 of FAT16 and FAT32 says."""
-        clean = {12: 0, 16: 0x8000, 32: 0x08000000}[self.geometry.fat_bits]
-        return bool(clean) and not int(self.next[1]) & clean
-
-    def io_errors(self) -> bool:
-        """True if a driver met unreadable sectors, as entry 1 of FAT16 and FAT32 says."""
-        good = {12: 0, 16: 0x4000, 32: 0x04000000}[self.geometry.fat_bits]
-        return bool(good) and not int(self.next[1]) & good

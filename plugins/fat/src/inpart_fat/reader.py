@@ -1,0 +1,63 @@
+"""Reading whole directories of a FAT file system, whatever their chains look like."""
+
+from __future__ import annotations
+
+import numpy as np
+from inpart.volume import Volume
+from numpy.typing import NDArray
+
+from inpart_fat.directory import Slots
+from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
+from inpart_fat.structs import MAX_DIRECTORY
+from inpart_fat.table import AllocationTable
+
+Seen = NDArray[np.bool_]
+"""For each cluster, whether it has been read as part of a directory."""
+
+
+class DirectoryReader:
+    """Gives the slots of directories by first cluster; cluster 0 stands for the root directory."""
+
+    def __init__(self, volume: Volume, geometry: Geometry, table: AllocationTable) -> None:
+        self.volume = volume
+        self.geometry = geometry
+        self.table = table
+
+    def unseen(self) -> Seen:
+        """A mark for each cluster, to be handed to ``slots`` for a walk that must end on any table."""
+        return np.zeros(self.geometry.entry_count, dtype=bool)
+
+    def clusters(self, cluster: int, seen: Seen | None = None) -> Clusters:
+        """The clusters of the directory that starts at ``cluster``, up to damage or one that is in ``seen``."""
+        limit = max(1, MAX_DIRECTORY // self.geometry.cluster_size)
+        chain = self.table.chain(cluster or self.geometry.root_cluster, limit=limit, strict=False)
+        present = (self.volume.size - self.geometry.data_start) // self.geometry.cluster_size + FIRST_CLUSTER
+        stop = chain >= present
+        if seen is not None:
+            stop |= seen[chain]
+        if stop.any():
+            chain = chain[: int(np.argmax(stop))]
+        if seen is not None:
+            seen[chain] = True
+        return chain
+
+    def slots(self, cluster: int, seen: Seen | None = None) -> Slots:
+        """The content of the directory that starts at ``cluster``. Raises VolumeError."""
+        geometry = self.geometry
+        if geometry.root_bytes and cluster == 0:
+            return Slots(self.volume.read(geometry.root_start, geometry.root_bytes), fat32=False)
+        runs = geometry.runs(self.clusters(cluster, seen))
+        data = bytearray(runs.total)
+        view, done = memoryview(data), 0
+        for start, length in runs:
+            self.volume.readinto(start, view[done : done + length])
+            done += length
+        return Slots(data, fat32=geometry.fat32)
+
+    def slot_offsets(self, cluster: int, slots: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Where on the volume the given slots of a directory lie."""
+        bytes_in = np.asarray(slots, dtype=np.int64) * 32
+        if self.geometry.root_bytes and cluster == 0:
+            return self.geometry.root_start + bytes_in
+        starts = self.geometry.offsets(self.clusters(cluster))
+        return np.asarray(starts[bytes_in // self.geometry.cluster_size] + bytes_in % self.geometry.cluster_size)
