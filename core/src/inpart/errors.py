@@ -81,10 +81,18 @@ class IntegrityError(InpartError):
     exit_code = ExitCode.INTEGRITY
 
 
+class PartitionTableDamaged(IntegrityError):
+    """There is a partition table and no copy of it can be trusted."""
+
+
 class NoSpace(InpartError):
     """What is to be written does not fit; the message has the numbers."""
 
     exit_code = ExitCode.NO_SPACE
+
+
+class PlaceTaken(NoSpace):
+    """A partition cannot be put back where it was: others use the place; the message has the numbers."""
 
 
 class FilesystemError(InpartError):

@@ -1,0 +1,34 @@
+"""Partition tables: read, locate, copy, put back; and the addresses by which people name partitions."""
+
+from inpart.partitions.address import Address, Target, open_target, parse_address
+from inpart.partitions.mbr import Chs, MasterBootRecord, MbrEntry, parse_chs
+from inpart.partitions.model import Note, PartitionEntry, PartitionTable, TableArea, TableKind
+from inpart.partitions.reader import read_table
+from inpart.partitions.repair import Repair, TableEdit, apply_repair, repair_entry, repair_table
+from inpart.partitions.saved import SavedAreas, save_table, saved_table, table_areas
+
+__all__ = [
+    "Address",
+    "Chs",
+    "MasterBootRecord",
+    "MbrEntry",
+    "Note",
+    "PartitionEntry",
+    "PartitionTable",
+    "Repair",
+    "SavedAreas",
+    "TableArea",
+    "TableEdit",
+    "TableKind",
+    "Target",
+    "apply_repair",
+    "open_target",
+    "parse_address",
+    "parse_chs",
+    "read_table",
+    "repair_entry",
+    "repair_table",
+    "save_table",
+    "saved_table",
+    "table_areas",
+]
