@@ -17,6 +17,8 @@ from inpart.errors import ExitCode, InpartError, Interrupted, UsageError
 
 COMMANDS = {
     "probe": "probe",
+    "create": "create",
+    "list": "list",
     "ls": "ls",
     "cat": "cat",
     "extract": "extract",

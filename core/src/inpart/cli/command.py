@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from inpart import config, plugins
 from inpart.cli import output, progress
 from inpart.errors import Interrupted, UsageError
 from inpart.operations.session import Session
+from inpart.partitions import parse_address
 
 P = ParamSpec("P")
 
@@ -49,14 +49,17 @@ class Run:
         """The settings in force, ``options`` of the command line included."""
         return config.load(file=self.config_file, options=options)
 
-    def session(self, options: Mapping[str, object] | None = None) -> Session:
-        """What an operation is given. Raises UsageError for a wrong configuration."""
+    def session(self, options: Mapping[str, object] | None = None, *, writes_to: str | None = None) -> Session:
+        """What an operation is given; ``writes_to`` is the address that it will change, which may need a confirmation.
+
+        Raises UsageError for a wrong configuration.
+        """
         settings = self.configuration(options).settings
         return Session(
             plugins=plugins.load(settings.plugins.disabled),
             policy=settings.as_policy(),
             progress=progress.choose(self.progress, quiet=self.quiet, verbose=self.verbose),
-            confirm=self.confirm,
+            confirm=lambda question: writes_to is None or not _is_block_device(writes_to) or self.confirm(question),
             warn=self.warn,
             filesystem=self.filesystem,
         )
@@ -70,13 +73,6 @@ class Run:
         sys.stderr.write(f"{output.printable(question)} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-    def confirm_device(self, address: str, action: str) -> None:
-        """Ask before a block device is written to; a file needs no question. Raises Interrupted, UsageError."""
-        if self.dry_run or not _is_block_device(address):
-            return
-        if not self.confirm(f"{action} {address}?"):
-            raise Interrupted("stopped: not confirmed; nothing was written")
 
     def warn(self, message: str) -> None:
         """Pass a warning on, unless ``--quiet``."""
@@ -157,10 +153,8 @@ def command(*, writes: bool = False) -> Callable[[Callable[Concatenate[Run, P], 
 
 
 def _is_block_device(address: str) -> bool:
-    """True if the address, without its partition, names a block device."""
-    for path in (address, address.partition("#")[0], address.rpartition("@")[0]):
-        try:
-            return stat.S_ISBLK(os.stat(path).st_mode)  # noqa: PTH116 - an empty path is an answer here, not "."
-        except OSError:
-            continue
-    return False
+    """True if the file of the address is a block device; partitions of image files are written without a question."""
+    try:
+        return stat.S_ISBLK(parse_address(address).path.stat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,80 @@
+"""``inpart create``: an image of a partition, inside that partition or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inpart.cli.command import Device, Run
+from inpart.cli.command import command as _command
+from inpart.cli.output import printable, size
+from inpart.cli.paths import Exclude, Include
+from inpart.cli.policy import Encoding, LayoutName, MinFree, Verify
+from inpart.contracts import State
+from inpart.operations.create import CreateOptions, CreateReport, create
+from inpart.operations.scope import Selection
+
+Allow = Annotated[bool, typer.Option(help="Image a file system in this state all the same.")]
+
+
+@_command(writes=True)
+def command(
+    run: Run,
+    device: Device,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the image is called.")],
+    kind: Annotated[Literal["factory", "user"], typer.Option("--kind", help="What the image is for.")] = "user",
+    layout: LayoutName = None,
+    encoding: Encoding = None,
+    min_free: MinFree = None,
+    verify: Verify = None,
+    parent: Annotated[
+        str | None, typer.Option("--parent", metavar="IMAGE", help="Store only what differs from this image.")
+    ] = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    all_sectors: Annotated[bool, typer.Option("--all-sectors", help="Store free clusters, too.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write the image to a new file, not into the partition.")
+    ] = None,
+    allow_dirty: Allow = False,
+    allow_errors: Allow = False,
+    allow_needs_replay: Allow = False,
+    allow_hibernated: Allow = False,
+) -> None:
+    """Make an image of a partition and keep it inside that partition."""
+    session = run.session(
+        {"layout.name": layout, "encoding.default": encoding, "policy.min_free": min_free, "policy.verify": verify},
+        writes_to=None if to else device,
+    )
+    allowed = {
+        State.DIRTY: allow_dirty,
+        State.ERRORS: allow_errors,
+        State.NEEDS_REPLAY: allow_needs_replay,
+        State.HIBERNATED: allow_hibernated,
+    }
+    options = CreateOptions(
+        name=name,
+        kind=kind,
+        parent=parent,
+        selection=Selection(tuple(include or ()), tuple(exclude or ()), all_sectors),
+        to=to,
+        allow=tuple(state for state, given in allowed.items() if given),
+        dry_run=run.dry_run,
+    )
+    report = create(session, device, options)
+    run.show(report, _text(report))
+
+
+def _text(report: CreateReport) -> Iterator[str]:
+    if report.dry_run:
+        yield f"would store {size(report.image_bytes)} of used data as image {printable(report.name)}"
+        yield f"expected size: {size(report.expected_bytes)}, at most {size(report.upper_bytes)}"
+        yield f"place: {report.plan}"
+        if report.vacated:
+            yield f"moved out of the way before that: {size(report.vacated)}"
+        return
+    yield f"image {printable(report.name)} ({report.image_id[:12]}): {size(report.image_bytes)} of used data"
+    yield f"stored as {size(report.stored_bytes)}: {report.plan}"

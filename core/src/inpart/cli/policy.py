@@ -1,0 +1,18 @@
+"""Options that stand above the settings of the same meaning in the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+LayoutName = Annotated[
+    str | None, typer.Option("--layout", metavar="LAYOUT", help="How the image lies in the partition; see plugins.")
+]
+Encoding = Annotated[str | None, typer.Option("--encoding", metavar="ENCODING", help="Such as zstd:3 or store.")]
+MinFree = Annotated[
+    str | None, typer.Option("--min-free", metavar="SIZE", help="What stays free for the user, such as 512M.")
+]
+Verify = Annotated[
+    Literal["none", "stored", "full"] | None, typer.Option("--verify", help="What is read back after writing.")
+]
