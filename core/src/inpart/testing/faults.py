@@ -1,0 +1,55 @@
+"""A volume with bad places, for tests of what happens when a medium fails."""
+
+from __future__ import annotations
+
+from inpart.errors import VolumeError
+from inpart.extents import Extents
+from inpart.volume import Buffer, Volume
+
+
+class FaultyVolume(Volume):
+    """Passes everything on to ``base``, except for places that cannot be read or written.
+
+    ``ends_at`` is where the medium really ends, although it claims the size of ``base``: a fake or failing card. All
+    are in bytes. ``failures`` counts the refused accesses.
+    """
+
+    def __init__(
+        self,
+        base: Volume,
+        *,
+        unreadable: Extents | None = None,
+        unwritable: Extents | None = None,
+        ends_at: int | None = None,
+    ) -> None:
+        self.base = base
+        self.size, self.name, self.sector_size = base.size, base.name, base.sector_size
+        self.writable = base.writable
+        beyond = Extents() if ends_at is None else Extents.span(ends_at, base.size)
+        self.unreadable = (unreadable or Extents()) | beyond
+        self.unwritable = (unwritable or Extents()) | beyond
+        self.failures = 0
+
+    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        self._refuse(self.unreadable.clip(offset, offset + len(buffer)), "read")
+        self.base.readinto(offset, buffer)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.check_bounds(offset, len(data))
+        self._refuse(self.unwritable.clip(offset, offset + len(data)), "write")
+        self.base.write(offset, data)
+
+    def flush(self) -> None:
+        self.base.flush()
+
+    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
+        return self.base.data_extents(start, end)
+
+    def forget(self) -> None:
+        self.base.forget()
+
+    def _refuse(self, bad: Extents, what: str) -> None:
+        if bad:
+            self.failures += 1
+            raise VolumeError(f"{self.name}: cannot {what} at {bad.start}: Input/output error")
