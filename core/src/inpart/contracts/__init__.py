@@ -32,7 +32,7 @@ from inpart.contracts.layout import (
     StoredImage,
     StoreWriter,
 )
-from inpart.contracts.transaction import Edits, Stage
+from inpart.contracts.transaction import Edits, Stage, journal_size
 
 __all__ = [
     "API_VERSION",
@@ -73,4 +73,5 @@ __all__ = [
     "SystemArea",
     "Vacated",
     "Verdict",
+    "journal_size",
 ]

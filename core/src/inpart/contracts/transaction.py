@@ -6,7 +6,13 @@ from enum import IntEnum
 from typing import Protocol
 
 from inpart.extents import Extents
+from inpart.units import KIB, MIB
 from inpart.volume import Buffer, Volume
+
+
+def journal_size(partition_size: int) -> int:
+    """How many bytes a place for journals should have in a partition of that size."""
+    return max(32 * KIB, min(partition_size // 2048, 16 * MIB))
 
 
 class Stage(IntEnum):

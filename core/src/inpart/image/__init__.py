@@ -1,7 +1,9 @@
 """The image stream: a partition at one time as one self-contained byte string."""
 
+from inpart.image.chunks import default_chunk_size
 from inpart.image.manifest import FilesystemIdentity, Manifest, PartitionIdentity
-from inpart.image.reader import Chunk, ImageReader, read_stream_id
+from inpart.image.pipeline import ordered_map
+from inpart.image.reader import Chunk, ImageReader, is_image_stream, read_stream_id
 from inpart.image.volume import ImageVolume
 from inpart.image.writer import WrittenImage, write_image
 
@@ -13,6 +15,9 @@ __all__ = [
     "Manifest",
     "PartitionIdentity",
     "WrittenImage",
+    "default_chunk_size",
+    "is_image_stream",
+    "ordered_map",
     "read_stream_id",
     "write_image",
 ]

@@ -95,20 +95,20 @@ class ImageReader:
         row = self.row(number)
         if row < 0:
             return b""
-        return self._decode(number, row, self.read_body(row))
+        return self.decode_body(number, row, self.read_body(row))
 
     def read_body(self, row: int) -> bytes:
         """The encoded body of the chunk in ``row`` of the table, empty if it has no frame. Raises IntegrityError."""
         entry = self.chunks[row]
         if entry["state"] != ChunkState.STORED:
             return b""
-        runs, body = int(entry["runs_length"]), int(entry["body_length"])
-        payload = self.stream.read(int(entry["frame_offset"]) + FRAME_SIZE, runs + body)
-        if crc32c(payload) != int(entry["payload_crc"]):
-            raise self._chunk_error(int(entry["chunk"]), "its stored bytes have a wrong checksum")
-        return payload[runs:]
+        start = int(entry["frame_offset"]) + FRAME_SIZE + int(entry["runs_length"])
+        body = self.stream.read(start, int(entry["body_length"]))
+        if crc32c(body) != int(entry["body_crc"]):
+            raise self.chunk_error(int(entry["chunk"]), "its stored bytes have a wrong checksum")
+        return body
 
-    def _decode(self, number: int, row: int, body: bytes) -> bytes:
+    def decode_body(self, number: int, row: int, body: bytes) -> bytes:
         entry = self.chunks[row]
         state, size = int(entry["state"]), int(entry["plain_length"])
         if state == ChunkState.ZERO:
@@ -119,9 +119,9 @@ class ImageReader:
             try:
                 plain = decoder(self.encodings, int(entry["encoding"])).decode(body, size)
             except IntegrityError as error:
-                raise self._chunk_error(number, error.message) from None
+                raise self.chunk_error(number, error.message) from None
         if blake3_digest(plain) != entry["digest"].tobytes():
-            raise self._chunk_error(number, "its content does not have the recorded BLAKE3 digest")
+            raise self.chunk_error(number, "its content does not have the recorded BLAKE3 digest")
         return plain
 
     def _parent_chunk(self, number: int) -> bytes:
@@ -132,7 +132,7 @@ class ImageReader:
             )
         return self.parent.read_chunk(number)
 
-    def _chunk_error(self, number: int, what: str) -> IntegrityError:
+    def chunk_error(self, number: int, what: str) -> IntegrityError:
         start, end = number * self.chunk_size, (number + 1) * self.chunk_size
         return IntegrityError(
             f"image {self.manifest.name}, chunk {number} (partition bytes {start} to {end}): {what}",
@@ -154,7 +154,7 @@ class ImageReader:
 
     def _decoded(self, item: tuple[int, int, bytes]) -> Chunk:
         number, row, body = item
-        return Chunk(number, self.chunk_extents(number), self._decode(number, row, body))
+        return Chunk(number, self.chunk_extents(number), self.decode_body(number, row, body))
 
 
 def decoder(encodings: Encodings, encoding_id: int) -> Encoding:
@@ -205,12 +205,17 @@ def unpack_meta(data: bytes | memoryview, encodings: Encodings) -> Meta:
     """The content of a whole META frame. Raises IntegrityError, PluginError."""
     frame = Frame.unpack(data)
     body = bytes(data[FRAME_SIZE:])
-    if frame.kind is not FrameKind.META or len(body) != frame.body_length or crc32c(body) != frame.payload_crc:
+    if frame.kind is not FrameKind.META or len(body) != frame.body_length or crc32c(body) != frame.body_crc:
         raise damaged("description", "has a wrong checksum")
     plain = decoder(encodings, frame.encoding).decode(body, frame.plain_length)
     if blake3_digest(plain) != frame.digest:
         raise damaged("description", "does not have its BLAKE3 digest")
     return Meta.unpack(plain, frame.partition_size)
+
+
+def is_image_stream(volume: Volume) -> bool:
+    """True if ``volume`` starts with the magic of an image stream, whatever state the rest is in."""
+    return volume.size >= HEADER_SIZE and volume.read(0, len(HEADER_MAGIC)) == HEADER_MAGIC
 
 
 def read_stream_id(volume: Volume) -> bytes | None:

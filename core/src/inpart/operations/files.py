@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from inpart.contracts import Entry, EntryType, Filesystem, FilesystemTree, State
+from inpart.contracts import Entry, EntryType, FilesystemTree
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, UsageError
 from inpart.image import is_image_stream
 from inpart.operations.extraction import OutputTree
-from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import opened_image
+from inpart.operations.reading import filesystem_on
 from inpart.operations.scope import Selection
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
@@ -44,14 +44,10 @@ def open_tree(session: Session, address: str, image: str | None = None) -> Itera
 
 
 def tree_on(session: Session, volume: Volume) -> FilesystemTree:
-    """The file system of ``volume``, with a warning if it is not clean. Raises FilesystemError."""
-    filesystem: Filesystem = find_filesystem(session, volume).open(volume)
+    """The file system of ``volume``, if its plugin knows files. Raises FilesystemError."""
+    filesystem = filesystem_on(session, volume)
     if not isinstance(filesystem, FilesystemTree):
         raise FilesystemUnsupported(f"the plugin for {filesystem.info.kind} cannot list files")
-    for note in filesystem.info.notes:
-        session.warn(note)
-    if filesystem.info.state is not State.CLEAN:
-        session.warn(f"{volume.name}: the file system is {filesystem.info.state.value}")
     return filesystem
 
 

@@ -4,7 +4,7 @@ from inpart.volume.base import Buffer, MemoryVolume, ReadOnlyVolume, Volume
 from inpart.volume.counting import CountingVolume
 from inpart.volume.file import Access, FileVolume
 from inpart.volume.overlay import OverlayVolume
-from inpart.volume.views import RunsVolume, SliceVolume
+from inpart.volume.views import ResizedVolume, RunsVolume, SliceVolume
 
 __all__ = [
     "Access",
@@ -14,6 +14,7 @@ __all__ = [
     "MemoryVolume",
     "OverlayVolume",
     "ReadOnlyVolume",
+    "ResizedVolume",
     "RunsVolume",
     "SliceVolume",
     "Volume",

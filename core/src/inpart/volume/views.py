@@ -79,3 +79,37 @@ class RunsVolume(Volume):
         if len(self.runs) == 1 and self.runs.array[0, 0] != Runs.HOLE:
             return Runs(((int(self.runs.array[0, 0]) + offset, length),))
         return self.runs.slice(offset, length)
+
+
+class ResizedVolume(Volume):
+    """Another volume cut short, or made longer with zeros that cannot be written."""
+
+    def __init__(self, parent: Volume, size: int) -> None:
+        """``size`` in bytes may be smaller or larger than that of ``parent``."""
+        self.parent = parent
+        self.size = size
+        self.name = parent.name
+        self.sector_size = parent.sector_size
+        self.writable = parent.writable
+
+    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        view = memoryview(buffer)
+        real = max(0, min(len(view), self.parent.size - offset))
+        if real:
+            self.parent.readinto(offset, view[:real])
+        view[real:] = bytes(len(view) - real)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Writing into the zeros raises OutOfBounds."""
+        self.parent.write(offset, data)
+
+    def flush(self) -> None:
+        self.parent.flush()
+
+    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
+        stop = min(self.size if end is None else end, self.parent.size)
+        return self.parent.data_extents(start, stop) if start < stop else Extents()
+
+    def forget(self) -> None:
+        self.parent.forget()

@@ -1,0 +1,140 @@
+"""The final state of a partition, composed before anything is written: the image and the retained claims."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from inpart.contracts import (
+    Claim,
+    Filesystem,
+    FilesystemEditor,
+    FilesystemProvider,
+    Place,
+    Severity,
+    Store,
+    SystemArea,
+)
+from inpart.errors import FilesystemError, IntegrityError, NoSpace
+from inpart.extents import Extents, Runs
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.partition import describe, edit
+from inpart.operations.session import Session
+from inpart.transaction import Transaction
+from inpart.units import format_size
+from inpart.volume import ResizedVolume, Volume
+
+
+@dataclass(frozen=True)
+class Retained:
+    """What a restore must keep away from, and what the restored file system must claim for it."""
+
+    claims: tuple[Claim, ...] = ()
+    directory: Runs = field(default_factory=Runs)
+
+    @property
+    def extents(self) -> Extents:
+        """Clusters whose bytes stay as they are on the disk."""
+        runs = Extents()
+        for claim in self.claims:
+            runs = runs | claim.runs.extents()
+        return runs
+
+
+@dataclass(frozen=True)
+class Composition:
+    """``view`` shows the partition as it will be; ``extents`` of it are written, ``anchors`` last, the first of all.
+
+    ``moved`` bytes lie elsewhere than in the image, because a retained image is where they were. ``empty`` are
+    allocated bytes that the image does not hold; they read as zeros.
+    """
+
+    view: Volume
+    extents: Extents
+    anchors: tuple[Extents, ...]
+    moved: int
+    provider: FilesystemProvider | None
+
+
+def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> Retained:
+    """The claims of all stores, without the files of the images that are to be dropped."""
+    claims: list[Claim] = []
+    directory = Runs()
+    for store in stores:
+        gone = {name for image in store.images if image.summary.image_id in dropped for name in image.files}
+        change = store.claims()
+        claims += [claim for claim in change.claims if claim.name not in gone]
+        directory = directory or change.directory
+    return Retained(tuple(claims), directory)
+
+
+def compose(session: Session, image: Volume, used: Extents, place: Place, retained: Retained) -> Composition:
+    """Put the image, made fit for ``place``, and the retained claims together. Writes nothing.
+
+    ``used`` are the bytes that the image holds. Raises NoSpace with the numbers, FilesystemError, IntegrityError.
+    """
+    if used.end > place.size:
+        raise NoSpace(
+            f"the image reaches up to byte {used.end} ({format_size(used.end)}), the target has {place.size} "
+            f"({format_size(place.size)})",
+            hint="restore to a larger partition",
+        )
+    view: Volume = ResizedVolume(image, place.size)
+    try:
+        provider = find_filesystem(session, view)
+        filesystem = provider.open(view)
+    except FilesystemError:
+        return _plain(view, used, retained)
+    if not isinstance(filesystem, FilesystemEditor):
+        return _plain(view, used, retained, filesystem)
+    view, moved = _make_room(session, view, provider, retained)
+    tx = Transaction(view)
+    editor = edit(provider, tx.view)
+    editor.adapt(place, tx)
+    if retained.claims:
+        edit(provider, tx.view).claim(retained.claims, tx, directory=retained.directory)
+    final = provider.open(tx.view)
+    _prove(final)
+    extents = (final.allocated() | used.clip(final.info.size, place.size)) - retained.extents
+    return Composition(tx.view, extents, _anchors(final.system_areas()), moved, provider)
+
+
+def _plain(view: Volume, used: Extents, retained: Retained, filesystem: Filesystem | None = None) -> Composition:
+    """An image that nothing can be added to: fine where nothing has to be retained."""
+    overlap = used & retained.extents
+    if retained.claims:
+        raise NoSpace(
+            f"the image holds no file system that could keep the images of the target; {overlap.total} bytes overlap",
+            hint="restore with --no-retain, or to another partition with --to",
+        )
+    areas = filesystem.system_areas() if filesystem else ()
+    return Composition(view, used, _anchors(areas) or (Extents.span(0, 4096) & used,), 0, None)
+
+
+def _make_room(session: Session, view: Volume, provider: FilesystemProvider, retained: Retained) -> tuple[Volume, int]:
+    """Move what the image has where retained images lie; each batch is a view upon the one before."""
+    region = retained.extents
+    moved = 0
+    while edit(provider, view).allocated() & region:
+        tx = Transaction(view)
+        try:
+            batch = edit(provider, tx.view).vacate(region, tx, avoid=region | retained.directory.extents())
+        except NoSpace as error:
+            hint = "restore with --no-retain to give up the other images, or to a larger partition with --to"
+            raise NoSpace(f"the retained images leave too little room: {error.message}", hint=hint) from None
+        if not batch.moved:
+            raise NoSpace(f"{batch.remaining} bytes lie where retained images are and cannot be moved")
+        view, moved = tx.view, moved + batch.moved
+    if moved:
+        session.warn(f"{format_size(moved)} of files are restored to other clusters: retained images are in their old")
+    return view, moved
+
+
+def _prove(final: Filesystem) -> None:
+    errors = [finding for finding in final.check() if finding.severity is Severity.ERROR]
+    if errors:
+        raise IntegrityError(f"the image's file system is damaged: {describe(errors)}", hint="choose another image")
+
+
+def _anchors(areas: Sequence[SystemArea]) -> tuple[Extents, ...]:
+    return tuple(area.extents for area in areas if area.anchor)

@@ -1,0 +1,197 @@
+"""Making an image of a partition, inside that partition or into a file."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inpart import __version__
+from inpart.contracts import Encoding, ImageSummary, State
+from inpart.errors import UsageError
+from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage, default_chunk_size, write_image
+from inpart.operations.estimate import Estimate, estimate_stream
+from inpart.operations.files_out import NewFile
+from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
+from inpart.operations.images import open_reader
+from inpart.operations.partition import Mounted, open_healthy, open_stores
+from inpart.operations.placing import Placement, plan_placement, store_stream
+from inpart.operations.readback import read_back_file, read_back_store
+from inpart.operations.scope import Scope, Selection, scope_of
+from inpart.operations.session import Session
+from inpart.operations.stores import Located
+from inpart.partitions import Target, open_target
+from inpart.units import format_size
+from inpart.volume import Access, Buffer
+
+NAME_LIMIT = 128
+
+
+@dataclass(frozen=True)
+class CreateOptions:
+    """What a user says of a new image; ``to`` is a file outside, ``allow`` the unclean states that pass."""
+
+    name: str
+    kind: str = "user"
+    layout: str | None = None
+    encoding: str | None = None
+    parent: str | None = None
+    selection: Selection = field(default_factory=Selection)
+    to: Path | None = None
+    allow: tuple[State, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class CreateReport:
+    """What was made, or with ``dry_run`` would be; sizes in bytes. ``vacated`` is what had to move."""
+
+    image_id: str
+    name: str
+    kind: str
+    layout: str
+    image_bytes: int
+    stored_bytes: int
+    expected_bytes: int
+    upper_bytes: int
+    vacated: int
+    plan: str
+    dry_run: bool = False
+
+
+def create(session: Session, address: str, options: CreateOptions) -> CreateReport:
+    """Make an image of the partition at ``address``.
+
+    Raises DeviceBusy, FilesystemError (unclean, damaged, unsupported), NoSpace with the numbers before anything is
+    written, UsageError for a name that is taken, UnfinishedJournal, IntegrityError if it does not read back.
+    """
+    check_name(options.name)
+    outside = options.to is not None
+    access = Access.ALONE if outside or options.dry_run else Access.WRITE
+    with open_target(address, access) as target:
+        mounted = open_healthy(session, target.volume, options.allow)
+        located = open_stores(session, target.volume)
+        if not outside:
+            refuse_taken(options.name, located)
+        job = _Job(session, target, mounted, located, options)
+        return job.into_file(options.to) if options.to is not None else job.into_partition()
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for what cannot be the name of an image."""
+    if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
+        raise UsageError(f"{name!r} cannot be the name of an image", hint=f"1 to {NAME_LIMIT} printable characters")
+
+
+def refuse_taken(name: str, located: Located) -> None:
+    """Raise UsageError if an image has this name already."""
+    if any(one.summary.name == name for one in located.images):
+        raise UsageError(f"there is an image {name!r} already", hint="`inpart list` shows the names that are taken")
+
+
+class _Job:
+    """One create: all that was found before anything is written."""
+
+    def __init__(
+        self, session: Session, target: Target, mounted: Mounted, located: Located, options: CreateOptions
+    ) -> None:
+        self.session = session
+        self.target = target
+        self.mounted = mounted
+        self.stores = located.stores
+        self.options = options
+        self.image_id = uuid.uuid4().bytes
+        self.encoding: Encoding = session.plugins.encoding(options.encoding or session.policy.encoding)
+        self.parent: ImageReader | None = None
+        if options.parent is not None:
+            self.parent = open_reader(session, located, located.select(options.parent))
+
+    def into_partition(self) -> CreateReport:
+        layout = self.options.layout or self.session.policy.layout
+        estimate = self.estimate(scope_of(self.mounted, self.options.selection))
+        placement = plan_placement(self.session, self.mounted, self.stores, layout, estimate)
+        vacated = (self.mounted.filesystem.allocated() & placement.plan.vacate).total
+        if self.options.dry_run:
+            return self.report(estimate, 0, vacated, placement)
+        self.session.ask(
+            f"Write an image of {format_size(estimate.image_bytes)}, about {format_size(estimate.expected)}, "
+            f"into {self.target.volume.name}?"
+        )
+        written: list[WrittenImage] = []
+
+        def feed(sink: Callable[[Buffer], None]) -> ImageSummary:
+            scope = scope_of(self.mounted.reopened(), self.options.selection)
+            image = self.write(scope, sink)
+            written.append(image)
+            return summary_of(image.manifest, image.digest, image.stream_size, small_areas(scope, self.target))
+
+        store_stream(self.session, self.mounted, placement, self.image_id, feed)
+        read_back_store(self.session, self.mounted, self.image_id)
+        return self.report(estimate, written[0].stream_size, vacated, placement)
+
+    def into_file(self, path: Path) -> CreateReport:
+        scope = scope_of(self.mounted, self.options.selection)
+        estimate = self.estimate(scope)
+        if self.options.dry_run:
+            return self.report(estimate, 0, 0, None)
+        with NewFile(path) as file:
+            image = self.write(scope, file.write)
+            file.flush()
+            read_back_file(self.session, file.path, self.parent)
+        return self.report(estimate, image.stream_size, 0, None)
+
+    def estimate(self, scope: Scope) -> Estimate:
+        return estimate_stream(scope.view, scope.used, self.encoding, default_chunk_size(scope.view.size))
+
+    def write(self, scope: Scope, sink: Callable[[Buffer], None]) -> WrittenImage:
+        with self.session.progress.phase("imaging", scope.used.total) as advance:
+            return write_image(
+                scope.view,
+                scope.used,
+                sink,
+                self.manifest(scope),
+                encoding=self.encoding,
+                system_areas=scope.system_areas,
+                extra_areas=saved_table_of(self.target),
+                parent=self.parent,
+                progress=advance,
+            )
+
+    def manifest(self, scope: Scope) -> Manifest:
+        info = self.mounted.filesystem.info
+        return Manifest(
+            name=self.options.name,
+            kind="factory" if self.options.kind == "factory" else "user",
+            image_id=self.image_id.hex(),
+            parent=self.parent.manifest.image_id if self.parent else None,
+            created=datetime.now(UTC).replace(microsecond=0),
+            partition=partition_identity(self.target),
+            filesystem=FilesystemIdentity(
+                kind=info.kind,
+                label=info.label,
+                uuid=info.uuid,
+                cluster_size=info.cluster_size,
+                size=info.size,
+                used_bytes=info.used_bytes,
+            ),
+            mode="all-sectors" if self.options.selection.all_sectors else "used",
+            excluded=scope.excluded,
+            tool_version=__version__,
+        )
+
+    def report(self, estimate: Estimate, stored: int, vacated: int, placement: Placement | None) -> CreateReport:
+        return CreateReport(
+            image_id=self.image_id.hex(),
+            name=self.options.name,
+            kind=self.options.kind,
+            layout=placement.layout.name if placement else "file",
+            image_bytes=estimate.image_bytes,
+            stored_bytes=stored,
+            expected_bytes=estimate.expected,
+            upper_bytes=estimate.upper,
+            vacated=vacated,
+            plan=placement.plan.summary if placement else f"a file of at most {estimate.upper} bytes",
+            dry_run=self.options.dry_run,
+        )

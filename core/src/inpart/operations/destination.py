@@ -1,0 +1,86 @@
+"""Where a restore goes: the image's own partition, another one, or a new file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from inpart.contracts import Place, Store
+from inpart.errors import NoSpace, UsageError
+from inpart.operations.images import OpenImage
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY, locate
+from inpart.partitions import Target, open_target
+from inpart.volume import Access, FileVolume, SliceVolume, Volume
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The volume, the stores that live on it already, its place on its disk; ``fresh`` if it reads as zeros."""
+
+    volume: Volume
+    stores: tuple[Store, ...]
+    place: Place
+    fresh: bool = False
+
+
+def own_place(session: Session, target: Target, image: OpenImage, *, whole_disk: bool) -> Destination:
+    """The partition in which the image was found. Raises UsageError, NoSpace with the numbers."""
+    if image.found is None:
+        raise UsageError(f"{target.volume.name} is an image in a file", hint="say where it goes with --to TARGET")
+    base = image.found.store.base
+    if base != 0 and not whole_disk:
+        raise UsageError(
+            f"{target.volume.name}: image {image.reader.manifest.name!r} belongs to a partition at byte {base} of this "
+            f"volume, of {image.reader.partition_size} bytes",
+            hint=f"restore {target.path}@{base} if the table names it, or add --repair-table to put its entry back",
+        )
+    volume = _partition_of(target.volume, image, base)
+    stores = tuple(store for store in image.located.stores if store.base == base)
+    if base != 0:
+        stores = locate(session, volume, EVERY).stores
+    return Destination(volume, stores, Place(target.start + base, volume.size, volume.sector_size))
+
+
+def _partition_of(volume: Volume, image: OpenImage, base: int) -> Volume:
+    size = image.reader.partition_size
+    if base == 0 and volume.size == size:
+        return volume
+    if base < 0 or base + min(size, image.reader.extents.end) > volume.size:
+        raise NoSpace(
+            f"{volume.name}: the image's partition had {size} bytes from byte {base} on; this volume has {volume.size}",
+            hint="give the whole disk, or restore to another partition with --to",
+        )
+    if base == 0:
+        return volume
+    return SliceVolume(volume, base, min(size, volume.size - base))
+
+
+@contextmanager
+def other_place(session: Session, to: str, image: OpenImage, *, dry_run: bool) -> Iterator[Destination]:
+    """An existing partition, device or file at the address ``to``, or else a new sparse file of that name."""
+    path = Path(to)
+    if path.exists() or "#" in to or "@" in to:
+        with open_target(to, Access.READ if dry_run else Access.WRITE) as target:
+            stores = locate(session, target.volume, EVERY).stores
+            here = tuple(store for store in stores if store.base == 0)
+            yield Destination(target.volume, here, Place(target.start, target.volume.size, target.volume.sector_size))
+    elif dry_run:
+        yield Destination(image.volume, (), Place(0, image.reader.partition_size), fresh=True)
+    else:
+        with _new_file(path, image.reader.partition_size) as destination:
+            yield destination
+
+
+@contextmanager
+def _new_file(path: Path, size: int) -> Iterator[Destination]:
+    """A sparse file that is removed again if the restore into it fails."""
+    volume = FileVolume.create(path, size)
+    try:
+        with volume:
+            yield Destination(volume, (), Place(0, size), fresh=True)
+    except BaseException:
+        path.unlink()
+        raise

@@ -1,0 +1,110 @@
+"""Images on their way out of a partition into a file, and from a file into a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from inpart.contracts import ImageSummary
+from inpart.errors import IntegrityError, NoSpace, UsageError
+from inpart.image import ImageReader, is_image_stream
+from inpart.operations.create import refuse_taken
+from inpart.operations.estimate import Estimate
+from inpart.operations.files_out import NewFile
+from inpart.operations.identity import summary_of
+from inpart.operations.images import open_image
+from inpart.operations.partition import open_healthy, open_stores
+from inpart.operations.placing import plan_placement, store_stream
+from inpart.operations.readback import check_stored, read_back_file, read_back_store
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.partitions import open_target
+from inpart.units import MIB
+from inpart.volume import Access, Buffer, FileVolume, Volume
+
+_STEP = 4 * MIB
+
+
+@dataclass(frozen=True)
+class ExchangeReport:
+    """An image that was copied; ``stored_bytes`` is the length of its stream."""
+
+    image_id: str
+    name: str
+    stored_bytes: int
+    place: str
+    dry_run: bool = False
+
+
+def export_image(
+    session: Session, address: str, wanted: str | None, path: Path, *, dry_run: bool = False
+) -> ExchangeReport:
+    """Copy an image stream into a new file and read it back. Raises NoImageFound, IntegrityError, NoSpace."""
+    with open_image(session, address, wanted, EVERY) as image:
+        manifest, stream = image.reader.manifest, image.reader.stream
+        report = ExchangeReport(manifest.image_id, manifest.name, stream.size, str(path), dry_run)
+        if dry_run:
+            return report
+        check_stored(session, image.reader)
+        with NewFile(path) as file:
+            _copy(session, "exporting", stream, file.write)
+            file.flush()
+            read_back_file(session, file.path, image.reader.parent)
+        return report
+
+
+def import_image(
+    session: Session, address: str, path: Path, *, layout: str | None = None, dry_run: bool = False
+) -> ExchangeReport:
+    """Put the image in the file ``path`` into the partition at ``address``, beside the images that are there.
+
+    Raises as ``create`` does, UsageError if ``path`` is no image or its id or name is taken, IntegrityError if it is
+    damaged, NoSpace if the partition is too small ever to be restored from it.
+    """
+    with FileVolume(path) as stream, open_target(address, Access.READ if dry_run else Access.WRITE) as target:
+        reader = _reader_of(session, stream)
+        manifest = reader.manifest
+        check_stored(session, reader)
+        if reader.extents.end > target.volume.size:
+            raise NoSpace(
+                f"image {manifest.name!r} reaches up to byte {reader.extents.end}, the partition has "
+                f"{target.volume.size}",
+                hint="import it into a partition that it can be restored to",
+            )
+        mounted = open_healthy(session, target.volume)
+        located = open_stores(session, target.volume)
+        refuse_taken(manifest.name, located)
+        if any(one.summary.image_id == manifest.id_bytes for one in located.images):
+            raise UsageError(f"image {manifest.image_id[:12]} is in {target.volume.name} already")
+        size = Estimate(manifest.image_bytes, stream.size, stream.size)
+        name = layout or session.policy.layout
+        placement = plan_placement(session, mounted, located.stores, name, size)
+        report = ExchangeReport(manifest.image_id, manifest.name, stream.size, placement.plan.summary, dry_run)
+        if dry_run:
+            return report
+        session.ask(f"Copy image {manifest.name!r} into {target.volume.name}?")
+
+        def feed(sink: Callable[[Buffer], None]) -> ImageSummary:
+            _copy(session, "importing", stream, sink)
+            return summary_of(manifest, reader.digest, stream.size, {})
+
+        store_stream(session, mounted, placement, manifest.id_bytes, feed)
+        read_back_store(session, mounted, manifest.id_bytes)
+        return report
+
+
+def _reader_of(session: Session, stream: Volume) -> ImageReader:
+    if not is_image_stream(stream):
+        raise UsageError(f"{stream.name} is not an image", hint="import takes a file made by export or create --to")
+    return ImageReader(stream, session.plugins.encodings_by_id)
+
+
+def _copy(session: Session, phase: str, stream: Volume, sink: Callable[[Buffer], None]) -> None:
+    with session.progress.phase(phase, stream.size) as advance:
+        for offset in range(0, stream.size, _STEP):
+            data = stream.read(offset, min(_STEP, stream.size - offset))
+            sink(data)
+            advance(len(data))
+    if stream.size == 0:
+        raise IntegrityError(f"{stream.name} is empty")

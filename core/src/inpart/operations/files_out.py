@@ -1,0 +1,67 @@
+"""A new file that appears under its name only when it is complete and on the medium."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from inpart.errors import NoSpace, UsageError, VolumeError
+from inpart.volume import Buffer
+
+_ENOSPC = 28
+
+
+class NewFile:
+    """Writes ``<path>.part`` and renames it at the end; an error or Ctrl-C leaves nothing behind."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError if ``path`` exists or its folder does not."""
+        self.wanted = path
+        self.path = path.with_name(f"{path.name}.part")
+        self._refuse_existing()
+        try:
+            self._file = self.path.open("xb", buffering=0)
+        except FileExistsError:
+            hint = "another inpart may be writing it; if not, remove it"
+            raise UsageError(f"{self.path} exists already", hint=hint) from None
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}", hint="name a file in a folder you can write to") from None
+
+    def _refuse_existing(self) -> None:
+        if self.wanted.exists():
+            raise UsageError(f"{self.wanted} exists already", hint="name a file that does not exist yet")
+
+    def write(self, data: Buffer) -> None:
+        """Append. Raises NoSpace, VolumeError."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) or 0 :]
+        except OSError as error:
+            if error.errno == _ENOSPC:
+                raise NoSpace(f"no space left for {self.wanted}, which is removed again") from None
+            raise VolumeError(f"{self.wanted}: cannot write: {error.strerror}") from None
+
+    def flush(self) -> None:
+        """Return when everything is on the medium."""
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if error is not None:
+            self.path.unlink(missing_ok=True)
+            return
+        self._refuse_existing()
+        self.path.rename(self.wanted)
+        folder = os.open(self.wanted.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,39 @@
+"""Which file system a volume holds: every provider is asked, nothing is guessed."""
+
+from __future__ import annotations
+
+from inpart.contracts import FilesystemProvider, Probe, Verdict
+from inpart.errors import FilesystemUnsupported, UsageError
+from inpart.operations.session import Session
+from inpart.volume import Volume
+
+
+def ask_providers(session: Session, volume: Volume) -> list[tuple[FilesystemProvider, Probe]]:
+    """Every provider that does not say "not mine", with its answer."""
+    answers = [(provider, provider.probe(volume)) for provider in session.plugins.filesystems]
+    return [(provider, probe) for provider, probe in answers if probe.verdict is not Verdict.NOT_MINE]
+
+
+def find_filesystem(session: Session, volume: Volume) -> FilesystemProvider:
+    """The provider for ``volume``: the one that was named with ``--filesystem``, or else the only one that claims it.
+
+    A sound file system wins over damaged remains of another. Raises FilesystemUnsupported if there is none,
+    UsageError that lists the candidates if there are several.
+    """
+    if session.filesystem is not None:
+        return session.plugins.filesystem(session.filesystem)
+    answers = ask_providers(session, volume)
+    sound = [(provider, probe) for provider, probe in answers if probe.verdict is Verdict.MINE]
+    candidates = sound or answers
+    if not candidates:
+        names = ", ".join(provider.name for provider in session.plugins.filesystems) or "none"
+        raise FilesystemUnsupported(
+            f"{volume.name}: no file system recognised (known: {names})",
+            hint="`inpart plugins` shows what is installed; `inpart locate` finds images without a file system",
+        )
+    if len(candidates) > 1:
+        listed = "; ".join(f"{provider.name} ({probe.detail})" for provider, probe in candidates)
+        raise UsageError(
+            f"{volume.name}: several file systems claim it: {listed}", hint="choose with --filesystem NAME"
+        )
+    return candidates[0][0]

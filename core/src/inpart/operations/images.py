@@ -1,0 +1,154 @@
+"""Images as a user sees them: listed, selected, opened for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from inpart.contracts import SearchMethod
+from inpart.errors import IntegrityError, NoImageFound, UsageError
+from inpart.image import ImageReader, ImageVolume, is_image_stream
+from inpart.operations.journals import unfinished
+from inpart.operations.session import Session
+from inpart.operations.stores import QUICK, FoundImage, Located, locate
+from inpart.partitions import Target, open_target
+from inpart.volume import Access, Volume
+
+_DEEPEST_CHAIN = 32
+
+
+@dataclass(frozen=True)
+class OpenImage:
+    """An image opened for reading: ``volume`` shows the partition as it was. ``found`` is None for a file outside."""
+
+    reader: ImageReader
+    volume: ImageVolume
+    target: Target
+    located: Located
+    found: FoundImage | None
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One image as ``list --json`` shows it; sizes and extents in bytes of the partition."""
+
+    id: str
+    name: str
+    kind: str
+    created: str
+    layout: str
+    parent: str | None
+    stored_bytes: int
+    image_bytes: int
+    extents: list[tuple[int, int]]
+    state: str
+    method: str
+    base: int
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """What ``list`` and ``locate`` report; ``findings`` are sentences about damaged tables, ``tried`` the ways gone."""
+
+    images: tuple[ImageRow, ...]
+    tried: tuple[str, ...]
+    findings: tuple[str, ...]
+    unfinished: str | None
+
+
+def row_of(found: FoundImage) -> ImageRow:
+    """The image as a row of plain values."""
+    summary = found.summary
+    return ImageRow(
+        id=summary.image_id.hex(),
+        name=summary.name,
+        kind=summary.kind,
+        created=summary.created.isoformat(),
+        layout=found.store.layout,
+        parent=summary.parent.hex() if summary.parent else None,
+        stored_bytes=summary.stream_size,
+        image_bytes=summary.image_bytes,
+        extents=[(start, end - start) for start, end in found.image.extents],
+        state=found.image.state,
+        method=found.method.value,
+        base=found.store.base,
+        files=found.image.files,
+    )
+
+
+def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...] = QUICK) -> ImageList:
+    """The images of a partition or, with DISK among ``methods``, of a disk. Raises NoImageFound."""
+    with open_target(address, Access.READ, whole_disk=SearchMethod.DISK in methods) as target:
+        located = locate(session, target.volume, methods)
+        open_journal = unfinished(session, target.volume, located.stores)
+        if not located.images and open_journal is None:
+            raise located.nothing()
+        findings = [f"{one.where}: {one.message}" for store in located.stores for one in store.findings]
+        return ImageList(
+            images=tuple(row_of(found) for found in located.images),
+            tried=tuple(method.value for method in located.tried),
+            findings=tuple(findings),
+            unfinished=open_journal,
+        )
+
+
+def open_reader(session: Session, located: Located, found: FoundImage) -> ImageReader:
+    """A reader for an image and the images that it builds on. Raises NoImageFound, IntegrityError."""
+    chain = [found]
+    while (parent := chain[-1].summary.parent) is not None:
+        if len(chain) == _DEEPEST_CHAIN:
+            raise IntegrityError(f"image {found.summary.name!r} builds on more than {_DEEPEST_CHAIN} others")
+        older = next((one for one in located.images if one.summary.image_id == parent), None)
+        if older is None:
+            raise NoImageFound(f"image {chain[-1].summary.name!r} builds on {parent.hex()[:12]}, which is not here")
+        chain.append(older)
+    reader = _read(session, chain[-1], None)
+    for link in reversed(chain[:-1]):
+        reader = _read(session, link, reader)
+    return reader
+
+
+def _read(session: Session, found: FoundImage, parent: ImageReader | None) -> ImageReader:
+    stream = found.store.open(found.summary.image_id)
+    reader = ImageReader(stream, session.plugins.encodings_by_id, parent)
+    if found.summary.digest and reader.digest != found.summary.digest:
+        raise IntegrityError(f"image {found.summary.name!r} is not the one that its table of contents describes")
+    return reader
+
+
+@contextmanager
+def open_image(
+    session: Session, address: str, wanted: str | None, methods: tuple[SearchMethod, ...] = QUICK
+) -> Iterator[OpenImage]:
+    """Open an image in the partition at ``address``, or the file outside that ``address`` names.
+
+    Raises NoImageFound, IntegrityError, UsageError.
+    """
+    with open_target(address, Access.READ, whole_disk=SearchMethod.DISK in methods) as target:
+        yield opened_image(session, target, wanted, methods)
+
+
+def opened_image(
+    session: Session, target: Target, wanted: str | None, methods: tuple[SearchMethod, ...] = QUICK
+) -> OpenImage:
+    """The same for a target that is open already."""
+    if is_image_stream(target.volume):
+        reader = _open_file(session, target.volume, wanted)
+        return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
+    located = locate(session, target.volume, methods)
+    found = located.select(wanted)
+    reader = open_reader(session, located, found)
+    return OpenImage(reader, ImageVolume(reader), target, located, found)
+
+
+def _open_file(session: Session, stream: Volume, wanted: str | None) -> ImageReader:
+    reader = ImageReader(stream, session.plugins.encodings_by_id)
+    manifest = reader.manifest
+    fits = {manifest.name, manifest.kind, "latest"}
+    if wanted is not None and wanted not in fits and not manifest.image_id.startswith(wanted.lower()):
+        raise NoImageFound(f"{stream.name} holds the image {manifest.name!r}, not {wanted!r}")
+    if manifest.parent is not None:
+        raise UsageError(f"{stream.name} builds on image {manifest.parent[:12]}", hint="import it beside its parent")
+    return reader

@@ -1,0 +1,19 @@
+"""Locating images: in a partition, or anywhere on a disk, with or without a partition table."""
+
+from __future__ import annotations
+
+from inpart.operations.images import ImageList, list_images
+from inpart.operations.session import Session
+from inpart.operations.stores import DISK, EVERY
+from inpart.partitions import open_target
+
+
+def locate_images(session: Session, address: str, *, whole_disk: bool = False) -> ImageList:
+    """The images at ``address``, each with the way that found it and where its partition begins.
+
+    A disk with partitions is searched as a whole; anything else in every way from cheap to thorough, unless
+    ``whole_disk`` asks for the search that trusts nothing. Raises NoImageFound.
+    """
+    with open_target(address, whole_disk=True) as target:
+        is_disk = target.table is not None and target.entry is None and target.address.offset is None
+    return list_images(session, address, DISK if whole_disk or is_disk else (*EVERY, *DISK))

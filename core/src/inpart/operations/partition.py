@@ -1,0 +1,97 @@
+"""The partition that an operation works on, with its file system and the stores in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from inpart.contracts import (
+    Filesystem,
+    FilesystemEditor,
+    FilesystemProvider,
+    Finding,
+    SearchMethod,
+    Severity,
+    State,
+)
+from inpart.errors import FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported, IntegrityError
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.journals import refuse_unfinished
+from inpart.operations.session import Session
+from inpart.operations.stores import Located, claims_of, locate
+from inpart.volume import Volume
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A healthy partition: its volume, the provider of its file system, and that file system as it is now."""
+
+    volume: Volume
+    provider: FilesystemProvider
+    filesystem: Filesystem
+
+    def reopened(self) -> Mounted:
+        """The same partition after something was committed to it."""
+        return Mounted(self.volume, self.provider, self.provider.open(self.volume))
+
+    def editor(self, volume: Volume | None = None) -> FilesystemEditor:
+        """An editor on ``volume``, normally the view of a transaction. Raises FilesystemUnsupported."""
+        return edit(self.provider, self.volume if volume is None else volume)
+
+
+def edit(provider: FilesystemProvider, volume: Volume) -> FilesystemEditor:
+    """Open the file system on ``volume`` for editing. Raises FilesystemUnsupported if its plugin cannot."""
+    opened = provider.open(volume)
+    if isinstance(opened, FilesystemEditor):
+        return opened
+    raise FilesystemUnsupported(
+        f"the plugin for {provider.name} reads this file system but cannot edit it",
+        hint="create with --to FILE stores the image outside the partition",
+    )
+
+
+def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = ()) -> Mounted:
+    """The file system of ``volume``, checked, for making an image of it.
+
+    Raises FilesystemDamaged with what the check found, FilesystemUnclean for a state that is not in ``allowed``.
+    """
+    provider = find_filesystem(session, volume)
+    filesystem = provider.open(volume)
+    for note in filesystem.info.notes:
+        session.warn(note)
+    state = filesystem.info.state
+    if state is not State.CLEAN and state not in allowed:
+        raise FilesystemUnclean(
+            f"{volume.name}: the file system is {state.value}",
+            hint=f"mount and unmount it, or check it, with its own tools; or allow it with --allow-{state.value}",
+        )
+    errors = [finding for finding in filesystem.check() if finding.severity is Severity.ERROR]
+    if errors:
+        raise FilesystemDamaged(
+            f"{volume.name}: the file system is damaged; {describe(errors)}",
+            hint="repair it with its own checker first; `inpart verify --level fs` shows all findings",
+        )
+    return Mounted(volume, provider, filesystem)
+
+
+def describe(findings: list[Finding]) -> str:
+    """The first few findings in one line."""
+    shown = "; ".join(f"{finding.where}: {finding.message}" for finding in findings[:_SHOWN])
+    more = len(findings) - _SHOWN
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def open_stores(session: Session, volume: Volume) -> Located:
+    """The stores that a healthy file system claims, to be added to. Raises IntegrityError, UnfinishedJournal."""
+    located = locate(session, volume, (SearchMethod.CLAIMS,))
+    refuse_unfinished(session, volume, located.stores)
+    claims = claims_of(session, volume) or ()
+    strangers = [claim.name for claim in claims if claim.name != "journal"]
+    if strangers and not located.found:
+        raise IntegrityError(
+            f"{volume.name}: /.inpart holds {', '.join(strangers[:_SHOWN])} but no table of contents can be read",
+            hint="`inpart locate` shows what can be found, `inpart verify` what is damaged",
+        )
+    return located

@@ -1,0 +1,44 @@
+"""Reading an image back after it was written, before anybody is told that it exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inpart.contracts import SearchMethod, Severity
+from inpart.errors import IntegrityError
+from inpart.image import ImageReader
+from inpart.operations.images import open_reader
+from inpart.operations.partition import Mounted, describe
+from inpart.operations.session import Session
+from inpart.operations.stores import locate
+from inpart.volume import FileVolume
+
+
+def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None:
+    """Find the image as anybody would, check the file system and every stored byte. Raises IntegrityError."""
+    mounted.volume.forget()
+    errors = [finding for finding in mounted.reopened().filesystem.check() if finding.severity is Severity.ERROR]
+    if errors:
+        raise IntegrityError(f"after the image was written the file system has errors: {describe(errors)}")
+    located = locate(session, mounted.volume, (SearchMethod.CLAIMS,))
+    found = next((one for one in located.images if one.summary.image_id == image_id), None)
+    if found is None:
+        raise IntegrityError("the image was written and cannot be found again", hint="the medium may be failing")
+    check_stored(session, open_reader(session, located, found))
+
+
+def read_back_file(session: Session, path: Path, parent: ImageReader | None) -> None:
+    """Check every stored byte of an image stream in a file. Raises IntegrityError."""
+    with FileVolume(path) as volume:
+        volume.forget()
+        check_stored(session, ImageReader(volume, session.plugins.encodings_by_id, parent))
+
+
+def check_stored(session: Session, reader: ImageReader) -> None:
+    """As much of the image as the policy wants to be checked. Raises IntegrityError with the first finding."""
+    level = session.policy.verify
+    if level == "none":
+        return
+    with session.progress.phase("reading back", reader.manifest.stored_bytes) as advance:
+        for finding in reader.verify("full" if level == "full" else "stored", advance):
+            raise IntegrityError(f"{finding.where}: {finding.message}", hint="the medium may be failing")

@@ -1,0 +1,149 @@
+"""Bringing a partition back from an image: in place, or to another partition, disk or file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from inpart.contracts import Store
+from inpart.errors import IntegrityError
+from inpart.extents import Runs
+from inpart.operations.compose import Composition, compose, retained_from
+from inpart.operations.destination import Destination, other_place, own_place
+from inpart.operations.images import OpenImage, opened_image
+from inpart.operations.readback import check_stored
+from inpart.operations.rewrite import Rewrite, rewrite
+from inpart.operations.session import Session
+from inpart.operations.stores import DISK, EVERY
+from inpart.operations.table import repair_table_entry
+from inpart.operations.trim import drop_images
+from inpart.partitions import Target, open_target
+from inpart.units import format_size
+from inpart.volume import Access
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """``image`` as people name it; ``to`` an address or a new file; ``retain`` keeps the other images."""
+
+    image: str | None = None
+    to: str | None = None
+    retain: bool = True
+    changed_only: bool = False
+    repair_table: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What was restored, or with ``dry_run`` would be; sizes in bytes. ``method`` is how the image was found."""
+
+    image_id: str
+    name: str
+    method: str
+    target: str
+    image_bytes: int
+    written_bytes: int
+    moved_bytes: int
+    retained: tuple[str, ...]
+    dropped: tuple[str, ...]
+    table_entry: str | None = None
+    dry_run: bool = False
+
+
+def restore(session: Session, address: str, options: RestoreOptions) -> RestoreReport:
+    """Bring the image back. Everything that can be checked is checked before the first byte is written.
+
+    Raises NoImageFound, IntegrityError (the image, or what it would bring back, is damaged), NoSpace with the numbers,
+    DeviceBusy, UsageError.
+    """
+    if options.to is None:
+        access = Access.READ if options.dry_run else Access.WRITE
+        with open_target(address, access, whole_disk=options.repair_table) as target:
+            return restore_opened(session, target, options)
+    with open_target(address, Access.READ) as source:
+        image = opened_image(session, source, options.image, EVERY)
+        with other_place(session, options.to, image, dry_run=options.dry_run) as destination:
+            return _restore(session, image, destination, options)
+
+
+def restore_opened(session: Session, target: Target, options: RestoreOptions) -> RestoreReport:
+    """Bring an image back to the partition that holds it, or on a whole disk to the place of that partition."""
+    image = opened_image(session, target, options.image, (*EVERY, *DISK))
+    destination = own_place(session, target, image, whole_disk=options.repair_table)
+    entry = repair_table_entry(session, target, image, dry_run=options.dry_run) if options.repair_table else None
+    check_stored(session, image.reader)
+    return replace(_restore(session, image, destination, options), table_entry=entry)
+
+
+def _restore(session: Session, image: OpenImage, destination: Destination, options: RestoreOptions) -> RestoreReport:
+    manifest = image.reader.manifest
+    present = {one.summary.image_id for store in destination.stores for one in store.images}
+    dropped = set() if options.retain else present - _chain(image)
+    retained = retained_from(destination.stores, dropped)
+    composition = compose(session, image.volume, image.reader.extents, destination.place, retained)
+    if options.to is None:
+        _refuse_own_source(image, composition)
+    if manifest.excluded:
+        count, first = len(manifest.excluded), manifest.excluded[0]
+        session.warn(f"{count} files were left out of the image and come back as zeros, such as {first}")
+    report = RestoreReport(
+        image_id=manifest.image_id,
+        name=manifest.name,
+        method=image.found.method.value if image.found else "file",
+        target=destination.volume.name,
+        image_bytes=manifest.image_bytes,
+        written_bytes=0,
+        moved_bytes=composition.moved,
+        retained=_names(destination.stores, present - dropped),
+        dropped=_names(destination.stores, dropped),
+        dry_run=options.dry_run,
+    )
+    if options.dry_run:
+        return report
+    session.ask(
+        f"Overwrite {destination.volume.name} ({format_size(destination.volume.size)}) with image {report.name!r} "
+        f"of {manifest.created:%Y-%m-%d %H:%M}?"
+    )
+    written = rewrite(session, _rewrite_of(image, destination, composition, options))
+    drop_images(session, destination.volume, destination.stores, dropped)
+    return replace(report, written_bytes=written)
+
+
+def _chain(image: OpenImage) -> set[bytes]:
+    """The image and those that it builds on."""
+    reader = image.reader
+    ids = {reader.manifest.id_bytes}
+    while reader.parent is not None:
+        reader = reader.parent
+        ids.add(reader.manifest.id_bytes)
+    return ids
+
+
+def _names(stores: tuple[Store, ...], ids: set[bytes]) -> tuple[str, ...]:
+    return tuple(one.summary.name for store in stores for one in store.images if one.summary.image_id in ids)
+
+
+def _refuse_own_source(image: OpenImage, composition: Composition) -> None:
+    """The last guard of promise (c): what is read must not lie in what is written."""
+    if image.found is None:
+        return
+    overlap = composition.extents & image.found.image.extents
+    if overlap:
+        raise IntegrityError(f"{overlap.total} bytes to be written hold the image itself, from byte {overlap.start}")
+
+
+def _rewrite_of(
+    image: OpenImage, destination: Destination, composition: Composition, options: RestoreOptions
+) -> Rewrite:
+    store = next((store for store in destination.stores if store.journal()), None)
+    return Rewrite(
+        target=destination.volume,
+        composition=composition,
+        window=image.reader.chunk_size,
+        image_id=image.reader.manifest.id_bytes,
+        store_id=store.store_id if store else bytes(16),
+        journal=store.journal() if store else Runs(),
+        retain=options.retain,
+        changed_only=options.changed_only,
+        fresh=destination.fresh,
+    )

@@ -1,0 +1,77 @@
+"""Finishing what a power cut or a crash left half done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from inpart.contracts import FilesystemEditor, State
+from inpart.errors import FilesystemError, IntegrityError, UsageError
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.journals import Unfinished, find_unfinished
+from inpart.operations.partition import Mounted
+from inpart.operations.restore import RestoreOptions, RestoreReport, restore_opened
+from inpart.operations.session import Session, uninterruptible
+from inpart.operations.stores import EVERY, locate
+from inpart.operations.vacate import release_journal
+from inpart.partitions import Target, open_target
+from inpart.transaction import RestoreRecord, replay, retire
+from inpart.volume import Access
+
+
+@dataclass(frozen=True)
+class ResumeReport:
+    """What was finished: the number of journals and the sectors written from them, and a restore."""
+
+    journals: int = 0
+    sectors: int = 0
+    restored: RestoreReport | None = None
+    dry_run: bool = False
+
+
+def resume(session: Session, address: str, *, thorough: bool = False, dry_run: bool = False) -> ResumeReport:
+    """Replay journals and go on with a restore. Nothing unfinished is no error.
+
+    ``thorough`` scans the whole volume for journals. Raises IntegrityError, before anything is written, if the
+    partition was used in between; NoImageFound if the image of the restore is gone.
+    """
+    with open_target(address, Access.READ if dry_run else Access.WRITE) as target:
+        located = locate(session, target.volume, EVERY)
+        found = find_unfinished(session, target.volume, located.stores, thorough=thorough)
+        if dry_run:
+            return ResumeReport(len(found.journals), dry_run=True)
+        sectors = _replay_all(target, found)
+        restored = _go_on(session, target, found.restore) if found.restore else None
+        _clean_up(session, target)
+        return ResumeReport(len(found.journals), sectors, restored)
+
+
+def _replay_all(target: Target, found: Unfinished) -> int:
+    sectors = 0
+    for journal in found.journals:
+        if journal.base != 0:
+            raise UsageError(f"the unfinished change belongs to a partition at byte {journal.base}, not to this volume")
+        with uninterruptible():
+            sectors += replay(target.volume, journal)
+            retire(target.volume, journal)
+    return sectors
+
+
+def _go_on(session: Session, target: Target, record: RestoreRecord) -> RestoreReport:
+    try:
+        options = json.loads(record.options)
+        retain = bool(options["retain"])
+    except (ValueError, KeyError, TypeError):
+        raise IntegrityError("the record of the restore is damaged", hint="run inpart restore again") from None
+    return restore_opened(session, target, RestoreOptions(record.image_id.hex(), retain=retain, changed_only=True))
+
+
+def _clean_up(session: Session, target: Target) -> None:
+    """Give back the clusters of a journal file that is needed no more."""
+    try:
+        provider = find_filesystem(session, target.volume)
+        filesystem = provider.open(target.volume)
+    except (FilesystemError, UsageError):
+        return
+    if isinstance(filesystem, FilesystemEditor) and filesystem.info.state is State.CLEAN:
+        release_journal(Mounted(target.volume, provider, filesystem))

@@ -1,0 +1,83 @@
+"""The writing half of a restore: the anchors away first, everything else, the anchors back last, then proof."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from inpart.contracts import Severity
+from inpart.errors import IntegrityError
+from inpart.extents import Extents, Runs
+from inpart.operations.compose import Composition
+from inpart.operations.copying import CopyRequest, Written, copy_extents, read_back
+from inpart.operations.partition import describe
+from inpart.operations.session import Session
+from inpart.transaction import RestoreRecord, clear_restore_record, write_restore_record
+from inpart.volume import Volume
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A composition on its way to ``target``. ``journal`` is the place of the restore record, empty for none."""
+
+    target: Volume
+    composition: Composition
+    window: int
+    image_id: bytes
+    store_id: bytes
+    journal: Runs
+    retain: bool
+    changed_only: bool
+    fresh: bool
+
+
+def rewrite(session: Session, job: Rewrite) -> int:
+    """Write, flush and read back; returns the bytes written.
+
+    Until the last write the file system is not recognised by anybody: a cut leaves a partition that does not mount
+    and a record from which ``resume`` goes on. Raises IntegrityError, VolumeError.
+    """
+    if job.journal:
+        write_restore_record(job.target, job.journal, _record(job))
+    anchors = Extents()
+    for anchor in job.composition.anchors:
+        anchors |= anchor & job.composition.extents
+    for start, end in () if job.fresh else anchors:
+        job.target.write(start, bytes(end - start))
+    job.target.flush()
+    body = _copy(session, job, job.composition.extents - anchors, "restoring", changed_only=job.changed_only)
+    job.target.flush()
+    for anchor in reversed(job.composition.anchors):
+        last = _copy(session, job, anchor & job.composition.extents, "completing", changed_only=False)
+        job.target.flush()
+        body = Written(body.written + last.written, body.checksums + last.checksums)
+    if job.journal:
+        clear_restore_record(job.target, job.journal)
+    _prove(session, job, body)
+    return body.written
+
+
+def _record(job: Rewrite) -> RestoreRecord:
+    options = json.dumps({"retain": job.retain, "changed_only": job.changed_only}).encode()
+    return RestoreRecord(job.image_id, job.store_id, options)
+
+
+def _copy(session: Session, job: Rewrite, extents: Extents, name: str, *, changed_only: bool) -> Written:
+    request = CopyRequest(job.composition.view, job.target, extents, job.window, changed_only, job.fresh)
+    with session.progress.phase(name, extents.total) as advance:
+        return copy_extents(request, advance)
+
+
+def _prove(session: Session, job: Rewrite, written: Written) -> None:
+    """Read back what was written, and let the file system check itself."""
+    if session.policy.verify != "none":
+        job.target.forget()
+        total = sum(extents.total for extents, _ in written.checksums)
+        with session.progress.phase("reading back", total) as advance:
+            read_back(job.target, written, advance)
+    if job.composition.provider is None:
+        return
+    filesystem = job.composition.provider.open(job.target)
+    errors = [finding for finding in filesystem.check() if finding.severity is Severity.ERROR]
+    if errors:
+        raise IntegrityError(f"{job.target.name}: after the restore the file system has errors: {describe(errors)}")

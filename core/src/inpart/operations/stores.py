@@ -1,0 +1,146 @@
+"""Finding the stores of a volume: the ways in their order, from cheap to thorough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inpart.contracts import Claim, FilesystemEditor, ImageSummary, Search, SearchMethod, Store, StoredImage
+from inpart.errors import FilesystemError, IntegrityError, NoImageFound, UsageError
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.session import Session
+from inpart.volume import CountingVolume, Volume
+
+QUICK = (SearchMethod.AID, SearchMethod.CLAIMS, SearchMethod.FIXED)
+EVERY = (*QUICK, SearchMethod.PARTITION)
+DISK = (SearchMethod.DISK,)
+_SCANS = {SearchMethod.PARTITION: "scanning the partition", SearchMethod.DISK: "scanning the disk"}
+
+
+@dataclass(frozen=True)
+class FoundStore:
+    """A store, and the way that led to it."""
+
+    store: Store
+    method: SearchMethod
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image in a store that was found."""
+
+    image: StoredImage
+    store: Store
+    method: SearchMethod
+
+    @property
+    def summary(self) -> ImageSummary:
+        """What its table of contents says."""
+        return self.image.summary
+
+
+@dataclass(frozen=True)
+class Located:
+    """All stores that a search found; ``tried`` names every way that was gone, in order."""
+
+    found: tuple[FoundStore, ...]
+    tried: tuple[SearchMethod, ...]
+
+    @property
+    def images(self) -> tuple[FoundImage, ...]:
+        """Every image of every store, in the order in which they were made."""
+        listed = [FoundImage(image, one.store, one.method) for one in self.found for image in one.store.images]
+        return tuple(sorted(listed, key=lambda one: one.summary.created))
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """The stores alone."""
+        return tuple(one.store for one in self.found)
+
+    def select(self, wanted: str | None) -> FoundImage:
+        """The image that ``wanted`` names: a name, an id prefix, ``latest`` or ``factory``.
+
+        None stands for the newest intact user image, or the factory image if there is none. Raises NoImageFound,
+        UsageError if several fit.
+        """
+        intact = [one for one in self.images if one.image.state == "committed"] or list(self.images)
+        if wanted is None or wanted == "latest":
+            users = [one for one in intact if one.summary.kind != "factory"]
+            chosen = users or intact if wanted is None else intact
+        else:
+            chosen = _matching(self.images, wanted)
+        if not chosen:
+            raise self.nothing(wanted)
+        if wanted not in {None, "latest", "factory"} and len(chosen) > 1:
+            ids = ", ".join(one.summary.image_id.hex()[:12] for one in chosen)
+            raise UsageError(f"{wanted!r} fits several images: {ids}", hint="give more of the id")
+        return chosen[-1]
+
+    def nothing(self, wanted: str | None = None) -> NoImageFound:
+        """The error that says what was looked for and how."""
+        ways = ", ".join(method.value for method in self.tried) or "nothing"
+        names = ", ".join(one.summary.name for one in self.images)
+        if names:
+            return NoImageFound(f"there is no image {wanted!r}; found: {names}", hint="`inpart list` shows them all")
+        hint = "`inpart locate DISK --whole-disk` searches a whole disk, also without a partition table"
+        return NoImageFound(f"no image found; tried: {ways}", hint=hint)
+
+
+def _matching(images: Sequence[FoundImage], wanted: str) -> list[FoundImage]:
+    named = [one for one in images if one.summary.name == wanted]
+    if named:
+        return named
+    if wanted == "factory":
+        return [one for one in images if one.summary.kind == "factory"]
+    prefix = wanted.lower()
+    return [one for one in images if len(prefix) >= 4 and one.summary.image_id.hex().startswith(prefix)]
+
+
+def claims_of(session: Session, volume: Volume) -> tuple[Claim, ...] | None:
+    """The files in ``/.inpart`` of a readable file system; None if there is none or its editor cannot read them."""
+    try:
+        filesystem = find_filesystem(session, volume).open(volume)
+        return filesystem.claims() if isinstance(filesystem, FilesystemEditor) else None
+    except (FilesystemError, IntegrityError, UsageError):
+        return None
+
+
+def locate(session: Session, volume: Volume, methods: Sequence[SearchMethod] = QUICK) -> Located:
+    """Search ``volume`` in the given ways until one of them finds something.
+
+    Every layout is asked in each way, so that stores of two layouts in one partition are both found by the same way;
+    what a later way would add is not looked for.
+    """
+    tried: list[SearchMethod] = []
+    for method in methods:
+        search = _prepare(session, volume, method)
+        if search is None:
+            continue
+        tried.append(method)
+        found = _ask_layouts(session, volume, search)
+        if found:
+            return Located(tuple(found), tuple(tried))
+    return Located((), tuple(tried))
+
+
+def _prepare(session: Session, volume: Volume, method: SearchMethod) -> Search | None:
+    """The search for one way, or None if that way is closed."""
+    if method is SearchMethod.CLAIMS:
+        claims = claims_of(session, volume)
+        return Search(method, claims=claims) if claims else None
+    if method is SearchMethod.AID:
+        places = [place for aid in session.plugins.aids for record in aid.find(volume) for place in record.places]
+        return Search(method, places=tuple(places)) if places else None
+    return Search(method)
+
+
+def _ask_layouts(session: Session, volume: Volume, search: Search) -> list[FoundStore]:
+    found: list[FoundStore] = []
+    for layout in session.plugins.layouts:
+        if search.method not in _SCANS:
+            stores = layout.locate(volume, search)
+        else:
+            with session.progress.phase(_SCANS[search.method], volume.size) as advance:
+                stores = layout.locate(CountingVolume(volume, advance), search)
+        found += [FoundStore(store, search.method) for store in stores]
+    return found

@@ -1,0 +1,95 @@
+"""Vacating a region of a partition, in batches that are each a transaction of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inpart.contracts import Claim, FilesystemEditor, journal_size
+from inpart.errors import FilesystemDamaged, NoSpace
+from inpart.extents import Extents, Runs
+from inpart.operations.partition import Mounted
+from inpart.operations.session import Session, uninterruptible
+from inpart.transaction import Transaction
+from inpart.units import align_up, format_size
+
+JOURNAL = "journal"
+
+
+def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, journal: Runs) -> None:
+    """Move everything in ``region`` to free clusters outside ``region`` and ``avoid``.
+
+    ``journal`` is an owned place for the journals of the batches; if it is empty, the hidden file ``/.inpart/journal``
+    is made for the time being. Whatever interrupts it, each file is at its old or at its new place.
+    """
+    busy = mounted.filesystem.allocated() & region
+    if not busy:
+        return
+    rehearse(mounted, region, avoid)
+    with (
+        session.progress.phase("moving files out of the way", busy.total) as advance,
+        _journal(mounted, region | avoid, journal) as place,
+    ):
+        remaining = 1
+        while remaining:
+            tx = Transaction(mounted.volume, journal_capacity=place.total)
+            batch = mounted.editor(tx.view).vacate(region, tx, avoid=avoid)
+            if batch.remaining and not batch.moved:
+                raise FilesystemDamaged(f"{batch.remaining} bytes cannot be moved out of the way")
+            with uninterruptible():
+                tx.commit(place)
+            advance(batch.moved)
+            remaining = batch.remaining
+
+
+def rehearse(mounted: Mounted, region: Extents, avoid: Extents) -> None:
+    """Raise NoSpace now, before the first batch is written, if what is in ``region`` has nowhere to go."""
+    editor = mounted.editor()
+    needed = (editor.allocated() & region).total
+    room = (editor.free() - region - avoid).total
+    if needed > room:
+        raise NoSpace(
+            f"{mounted.volume.name}: {format_size(needed)} of files would have to move out of the way of the image, "
+            f"and {format_size(room)} are free elsewhere ({needed} and {room} bytes)",
+            hint="delete or move files, or store the image outside with --to FILE",
+        )
+
+
+@contextmanager
+def _journal(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
+    """A place for journals that the file system owns; one made here is released again."""
+    existing = next((claim for claim in mounted.editor().claims() if claim.name == JOURNAL), None)
+    if given or (existing and not existing.runs.extents() & avoid):
+        yield given or (existing.runs if existing else given)
+        return
+    place = _pick(mounted.editor(), avoid, journal_size(mounted.volume.size))
+    tx = Transaction(mounted.volume)
+    mounted.editor(tx.view).claim([Claim(JOURNAL, place, place.total)], tx, directory=Runs())
+    tx.commit(place)
+    try:
+        yield place
+    finally:
+        release_journal(mounted)
+
+
+def release_journal(mounted: Mounted) -> None:
+    """Remove ``/.inpart/journal`` if it is there."""
+    if any(claim.name == JOURNAL for claim in mounted.editor().claims()):
+        tx = Transaction(mounted.volume)
+        mounted.editor(tx.view).release([JOURNAL], tx)
+        with uninterruptible():
+            tx.commit(None)
+
+
+def _pick(editor: FilesystemEditor, avoid: Extents, size: int) -> Runs:
+    """Free clusters of ``size`` bytes outside ``avoid``, in as few runs as possible."""
+    unit = editor.info.cluster_size
+    wanted = align_up(size, unit)
+    free = editor.free() - avoid
+    whole = free.array[(free.array[:, 1] - free.array[:, 0]) >= wanted]
+    if len(whole):
+        return Runs(((int(whole[-1, 0]), wanted),))
+    runs = Runs([(start, end - start) for start, end in free]).slice(0, wanted)
+    if runs.total < wanted:
+        raise NoSpace(f"{wanted} bytes are needed for a journal and {runs.total} are free outside the image's place")
+    return runs

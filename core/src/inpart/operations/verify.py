@@ -1,0 +1,104 @@
+"""Verifying: the file system, the tables of contents, and every byte of images, with the files that damage touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inpart.contracts import FilesystemTree, Finding, Severity
+from inpart.errors import InpartError, NoImageFound
+from inpart.extents import Extents
+from inpart.image import ImageReader, ImageVolume, is_image_stream
+from inpart.operations.check import check_filesystem, is_sound
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.images import open_reader, opened_image
+from inpart.operations.journals import unfinished
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY, FoundImage, Located, locate
+from inpart.partitions import Target, open_target
+
+LEVELS = ("fs", "toc", "full")
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """``ok`` is false if anything needs mending; ``checked`` names the images that were looked at."""
+
+    ok: bool
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+
+
+def verify(session: Session, address: str, wanted: str | None = None, level: str = "full") -> VerifyReport:
+    """Check without changing anything: ``fs`` the live file system, ``toc`` the tables, ``full`` every stored byte.
+
+    Raises NoImageFound if there is nothing to check, FilesystemError for ``fs`` without a file system.
+    """
+    if level == "fs":
+        found = check_filesystem(session, address)
+        return VerifyReport(is_sound(found), found, ())
+    with open_target(address) as target:
+        if is_image_stream(target.volume):
+            return _of_file(session, target, wanted, level)
+        located = locate(session, target.volume, EVERY)
+        chosen = [located.select(wanted)] if wanted is not None else list(located.images)
+        findings = list(_of_stores(session, target, located))
+        if not chosen and not findings:
+            raise located.nothing()
+        for one in chosen:
+            findings += _of_image(session, located, one, level)
+        return VerifyReport(is_sound(tuple(findings)), tuple(findings), tuple(one.summary.name for one in chosen))
+
+
+def _of_file(session: Session, target: Target, wanted: str | None, level: str) -> VerifyReport:
+    image = opened_image(session, target, wanted)
+    findings = tuple(_of_reader(session, image.reader, level))
+    return VerifyReport(is_sound(findings), findings, (image.reader.manifest.name,))
+
+
+def _of_stores(session: Session, target: Target, located: Located) -> Iterator[Finding]:
+    for store in located.stores:
+        yield from store.findings
+    sentence = unfinished(session, target.volume, located.stores)
+    if sentence is not None:
+        yield Finding(Severity.ERROR, "transaction.unfinished", target.volume.name, sentence)
+
+
+def _of_image(session: Session, located: Located, found: FoundImage, level: str) -> Iterator[Finding]:
+    name = found.summary.name
+    if found.image.state != "committed":
+        yield Finding(Severity.ERROR, "image.partial", f"image {name}", "only parts of it were found")
+    try:
+        reader = open_reader(session, located, found)
+    except (InpartError, NoImageFound) as error:
+        yield Finding(Severity.ERROR, "image.unreadable", f"image {name}", error.message)
+        return
+    yield from _of_reader(session, reader, level)
+
+
+def _of_reader(session: Session, reader: ImageReader, level: str) -> Iterator[Finding]:
+    yield from reader.findings
+    if level != "full":
+        return
+    with session.progress.phase(f"verifying {reader.manifest.name}", reader.manifest.stored_bytes) as advance:
+        damaged = list(reader.verify("full", advance))
+    yield from damaged
+    if damaged:
+        yield from _files_of(session, reader, damaged)
+
+
+def _files_of(session: Session, reader: ImageReader, damaged: list[Finding]) -> Iterator[Finding]:
+    """A finding for each file that has bytes in a damaged chunk."""
+    bad = damaged_extents(reader, damaged)
+    where = f"image {reader.manifest.name}"
+    try:
+        volume = ImageVolume(reader)
+        filesystem = find_filesystem(session, volume).open(volume)
+        if isinstance(filesystem, FilesystemTree):
+            for path in filesystem.owners(bad):
+                yield Finding(Severity.ERROR, "image.file-damaged", path, f"{where}: has bytes in a damaged chunk")
+    except InpartError as error:
+        message = (
+            f"which files are touched cannot be told, the damage is in the file system's own data: {error.message}"
+        )
+        yield Finding(Severity.ERROR, "image.metadata-damaged", where, message)
