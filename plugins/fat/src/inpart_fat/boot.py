@@ -6,7 +6,7 @@ BPB_FATSz16 = 0, FAT12 and FAT16 are told apart by the number of clusters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported
@@ -86,14 +86,14 @@ def read_boot(volume: Volume) -> Boot:
         raise FilesystemUnsupported(f"{volume.name} is too small for a FAT file system")
     try:
         geometry = geometry_of(sector, volume)
-        reason = "" if has_evidence(volume, sector, geometry) else "it does not lead to an allocation table"
+        reason = "" if has_evidence(volume, geometry) else "it does not lead to an allocation table"
     except FilesystemDamaged as damage:
         geometry, reason = None, damage.message
     if geometry is not None and not reason:
-        return Boot(sector, geometry)
+        return _with_sound_table(volume, Boot(sector, geometry))
     backup = find_backup(volume, sector)
     if backup is not None:
-        return Boot(backup.sector, backup.geometry, (f"backup boot sector used: {reason}",))
+        return _with_sound_table(volume, replace(backup, notes=(f"backup boot sector used: {reason}",)))
     if geometry is not None and sector.signed and sector.text("BS_FilSysType").startswith(b"FAT"):
         return Boot(sector, geometry)
     raise FilesystemUnsupported(f"{volume.name} holds no FAT file system: {reason}")
@@ -112,7 +112,7 @@ def find_backup(volume: Volume, primary: BootSector) -> Boot | None:
             geometry = geometry_of(sector, volume)
         except FilesystemDamaged:
             continue
-        if has_evidence(volume, sector, geometry):
+        if has_evidence(volume, geometry):
             return Boot(sector, geometry)
     return None
 
@@ -127,14 +127,25 @@ def _read_sector(volume: Volume, offset: int) -> BootSector | None:
     return BootSector(volume.read(offset, SECTOR), offset)
 
 
-def has_evidence(volume: Volume, sector: BootSector, geometry: Geometry) -> bool:
-    """True if a table stands where the boot sector says: entry 0 of a copy repeats the media byte below set bits."""
-    expected = geometry.mask & 0xFFFFFF00 | sector["BPB_Media"]
-    for start in geometry.fat_starts:
-        first = int.from_bytes(volume.read(start, 4), "little") & geometry.mask
-        if first == expected:
-            return True
-    return False
+def _with_sound_table(volume: Volume, boot: Boot) -> Boot:
+    """The boot sector with another copy of the table to read if the first one has lost its entry 0."""
+    geometry = boot.geometry
+    if not geometry.mirrored or is_table(volume, geometry, geometry.active_fat):
+        return boot
+    sound = next(copy for copy in range(len(geometry.fat_starts)) if is_table(volume, geometry, copy))
+    text = f"allocation table {sound} used: table {geometry.active_fat} is damaged"
+    return Boot(boot.sector, replace(geometry, active_fat=sound), (*boot.notes, text))
+
+
+def is_table(volume: Volume, geometry: Geometry, copy: int) -> bool:
+    """True if entry 0 of a copy has its upper bits set, which is how fsck.fat tells a table from rubbish."""
+    upper = geometry.mask & ~0x0F
+    return int.from_bytes(volume.read(geometry.fat_starts[copy], 4), "little") & upper == upper
+
+
+def has_evidence(volume: Volume, geometry: Geometry) -> bool:
+    """True if at least one allocation table stands where the boot sector says."""
+    return any(is_table(volume, geometry, copy) for copy in range(len(geometry.fat_starts)))
 
 
 def geometry_of(sector: BootSector, volume: Volume) -> Geometry:

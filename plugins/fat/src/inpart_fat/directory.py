@@ -148,6 +148,10 @@ class Slots:
         for slot, first, name, short, attributes, cluster, size, date, time in columns:
             yield DirEntry(name, short, attributes, cluster, size, date, time, slot, first)
 
+    def name(self, slot: int) -> str:
+        """The name of the entry whose short slot is given."""
+        return self.names(np.array([slot]))[0]
+
     def names(self, slots: NDArray[np.int64]) -> list[str]:
         """The names of the entries whose short slots are given: the long one, or the short one as users see it."""
         names = short_names(self.dirs[slots])

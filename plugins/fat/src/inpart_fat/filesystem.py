@@ -98,7 +98,7 @@ class FatFilesystem(FilesystemTree):
         )
 
     def _state(self, flags: int) -> State:
-        if self.truncated or not without_io_errors(flags, self.geometry.fat_bits):
+        if self.boot.notes or self.truncated or not without_io_errors(flags, self.geometry.fat_bits):
             return State.ERRORS
         if self.boot.sector.dirty or not closed_properly(flags, self.geometry.fat_bits):
             return State.DIRTY
@@ -131,10 +131,11 @@ class FatFilesystem(FilesystemTree):
 
     def system_areas(self) -> tuple[SystemArea, ...]:
         geometry = self.geometry
-        areas = [SystemArea("boot-sector", Extents.span(0, geometry.sector_size))]
+        areas = [SystemArea("boot-sector", Extents.span(0, geometry.sector_size), anchor=True)]
         for name, offset in (("fsinfo", geometry.fsinfo_offset), ("backup-boot-sector", geometry.backup_offset)):
             if offset:
-                areas.append(SystemArea(name, Extents.span(offset, offset + geometry.sector_size)))
+                span = Extents.span(offset, offset + geometry.sector_size)
+                areas.append(SystemArea(name, span, anchor=offset == geometry.backup_offset))
         for number, start in enumerate(geometry.fat_starts):
             areas.append(SystemArea(f"fat-{number}", Extents.span(start, start + geometry.fat_bytes)))
         areas.append(SystemArea("root-directory", self._root_runs().extents()))

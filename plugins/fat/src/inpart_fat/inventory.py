@@ -62,7 +62,7 @@ class Inventory:
 def take_inventory(reader: DirectoryReader) -> Inventory:
     """Read every directory once; a cluster that has been read as part of a directory is not read again."""
     folders = [Folder(reader.geometry.root_cluster, -1, "")]
-    seen = reader.unseen()
+    seen, known = reader.unseen(), reader.unseen()
     columns: list[tuple[NDArray[np.int64], ...]] = []
     index = 0
     while index < len(folders):
@@ -79,9 +79,11 @@ def take_inventory(reader: DirectoryReader) -> Inventory:
                 is_dir.astype(np.int64),
             )
         )
-        below = chosen[is_dir]
-        named = zip(clusters[is_dir].tolist(), slots.names(below), strict=True)
-        folders += [Folder(cluster, index, name) for cluster, name in named if reader.geometry.valid(cluster)]
+        below = np.flatnonzero(is_dir & reader.geometry.exist(clusters))
+        below = below[~known[clusters[below]]]
+        known[clusters[below]] = True
+        named = zip(clusters[below].tolist(), slots.names(chosen[below]), strict=True)
+        folders += [Folder(cluster, index, name) for cluster, name in named]
         index += 1
     folder, slot, cluster, size, directory = (np.concatenate(column) for column in zip(*columns, strict=True))
     return Inventory(

@@ -26,7 +26,8 @@ class FatProvider:
         geometry = boot.geometry
         detail = f"{geometry.kind.upper()} with {geometry.cluster_count} clusters of {geometry.cluster_size} bytes"
         if boot.notes:
-            return Probe(Verdict.DAMAGED, f"{detail}; {boot.notes[0]}", "backup boot sector")
+            trusted = "backup boot sector" if geometry.boot_offset else f"allocation table {geometry.active_fat}"
+            return Probe(Verdict.DAMAGED, "; ".join((detail, *boot.notes)), trusted)
         if geometry.data_end > volume.size:
             return Probe(Verdict.DAMAGED, f"{detail}; it reaches beyond the end of {volume.name}", "boot sector")
         return Probe(Verdict.MINE, detail, "boot sector")

@@ -60,6 +60,8 @@ class Tree:
         cluster = directory.cluster if directory else 0
         if directory and not (directory.is_dir and self.reader.geometry.valid(cluster)):
             return
+        if seen is not None and cluster and seen[cluster]:
+            return
         prefix = path.rstrip("/")
         for found in self.reader.slots(cluster, seen).entries():
             yield as_entry(f"{prefix}/{found.name}", found), found
