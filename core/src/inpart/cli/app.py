@@ -17,11 +17,18 @@ from inpart.errors import ExitCode, InpartError, Interrupted, UsageError
 
 COMMANDS = {
     "probe": "probe",
+    "map": "map",
     "create": "create",
     "list": "list",
+    "locate": "locate",
+    "verify": "verify",
+    "restore": "restore",
     "ls": "ls",
     "cat": "cat",
     "extract": "extract",
+    "export": "export",
+    "import": "import_",
+    "resume": "resume",
     "plugins": "plugins",
     "config": "config",
 }

@@ -29,6 +29,14 @@ Device = Annotated[
         show_default=False,
     ),
 ]
+Image = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[IMAGE]",
+        help="An image: its name, the beginning of its id, 'latest' or 'factory'.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass

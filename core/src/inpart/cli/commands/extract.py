@@ -11,7 +11,7 @@ import typer
 from inpart.cli.command import Device, Run
 from inpart.cli.command import command as _command
 from inpart.cli.paths import Exclude, Include, Words, split_words
-from inpart.errors import IncompleteResult
+from inpart.errors import ExitCode
 from inpart.operations.extraction import OutputTree
 from inpart.operations.files import ExtractReport, extract, open_tree
 from inpart.operations.scope import Selection
@@ -38,7 +38,7 @@ def command(
         report = extract(session, tree, paths or ["/"], output, selection)
     run.show(_as_json(report, dry_run=run.dry_run), _text(report, to, dry_run=run.dry_run))
     if report.failed:
-        raise IncompleteResult(f"{len(report.failed)} of the files were not extracted; they are listed above")
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _as_json(report: ExtractReport, *, dry_run: bool) -> dict[str, object]:

@@ -15,5 +15,5 @@ def command(run: Run, device: Device) -> None:
     for finding in found.findings:
         run.warn(finding)
     if found.unfinished:
-        run.warn(f"{found.unfinished}; run `inpart resume {device}`")
+        run.warn(found.unfinished)
     run.show({"images": found.images, "unfinished": found.unfinished}, image_table(found))
