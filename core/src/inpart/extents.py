@@ -113,6 +113,8 @@ class Extents:
 
     def clip(self, start: int, end: int) -> Extents:
         """The part of the set that lies in ``[start, end)``."""
+        if start >= end:
+            return Extents()
         first = int(np.searchsorted(self.array[:, 1], start, side="right"))
         last = int(np.searchsorted(self.array[:, 0], end, side="left"))
         if first >= last:

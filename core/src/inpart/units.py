@@ -12,7 +12,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 _SUFFIXES = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"^\s*(\d+)\s*([kmgtp]?)(?:i?b)?\s*$", re.IGNORECASE)
+_SIZE = re.compile(r"^\s*([0-9]{1,24})\s*([kmgtp]?)(?:i?b)?\s*$", re.IGNORECASE)
 
 
 def align_down(value: int, unit: int) -> int:

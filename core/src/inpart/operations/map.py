@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -22,7 +23,8 @@ _SHADES = " ░▒▓█"
 
 def map_json(used: Extents, size: int, filesystem: str) -> Iterator[str]:
     """``{"unit": 1, "used": [[start, length], ...], ...}`` in pieces; every number is in bytes."""
-    yield f'{{"unit": 1, "filesystem": "{filesystem}", "size": {size}, "used_bytes": {used.total}, "used": ['
+    name = json.dumps(filesystem)
+    yield f'{{"unit": 1, "filesystem": {name}, "size": {size}, "used_bytes": {used.total}, "used": ['
     for first, rows in _windows(used.array):
         yield (", " if first else "") + ", ".join(f"[{start}, {end - start}]" for start, end in rows)
     yield "]}\n"
@@ -34,8 +36,8 @@ def map_ddrescue(used: Extents, size: int) -> Iterator[str]:
     It serves as a domain mapfile: ``ddrescue --domain-mapfile=MAP`` then reads only what is used. Source: the manual
     of ddrescue, chapter "Mapfile structure".
     """
-    yield "# Mapfile. Created by inpart map\n# current_pos  current_status  current_pass\n0x00000000     +               1\n"
-    yield "#      pos        size  status\n"
+    yield "# Mapfile. Created by inpart map\n# current_pos  current_status  current_pass\n"
+    yield "0x00000000     +               1\n#      pos        size  status\n"
     inside = used.clip(0, size)
     rows = np.concatenate([inside.array, inside.complement(0, size).array])
     finished = np.arange(len(rows)) < len(inside)

@@ -29,7 +29,7 @@ def gpt_table(
         sector_size,
         tuple(entries),
         (*notes, *entry_notes(entries, volume.size)),
-        (TableArea("mbr", 0, MBR_SIZE), *gpt_areas(header, sector_size)),
+        (TableArea("mbr", 0, MBR_SIZE), *gpt_areas(header, sector_size, volume.size // sector_size - 1)),
         hybrid=hybrid,
         mbr=mbr,
         header=header,
@@ -37,21 +37,24 @@ def gpt_table(
     )
 
 
-def gpt_areas(header: GptHeader, sector_size: int) -> tuple[TableArea, ...]:
+def gpt_areas(header: GptHeader, sector_size: int, last_lba: int) -> tuple[TableArea, ...]:
     """Where both copies of headers and entry arrays lie; the array of the other copy follows from the rules of UEFI.
 
-    The primary array begins at sector 2 (or where its header says); the backup array ends at the backup header.
+    The primary array begins at sector 2 (or where its header says); the backup array ends at the backup header, which
+    is in the disk's last sector if the header names a place beyond it.
     """
     backup_lba = max(header.my_lba, header.alternate_lba)
+    backup_lba = backup_lba if backup_lba <= last_lba else last_lba
     array = -(-header.array_size // sector_size)
     primary_array = header.partition_entry_lba if header.my_lba == 1 else 2
     backup_array = header.partition_entry_lba if header.my_lba != 1 else backup_lba - array
-    return (
+    areas = (
         TableArea("gpt-header", sector_size, sector_size),
         TableArea("gpt-entries", primary_array * sector_size, array * sector_size),
         TableArea("gpt-backup-entries", backup_array * sector_size, array * sector_size),
         TableArea("gpt-backup-header", backup_lba * sector_size, sector_size),
     )
+    return tuple(area for area in areas if 0 <= area.start <= (last_lba + 1) * sector_size - area.length)
 
 
 def _entry(entry: GptEntry, unit: int) -> PartitionEntry:

@@ -34,8 +34,6 @@ def repair_entry(volume: Volume, saved: Saved, start: int) -> Repair:
         raise NoSpace(f"partition {entry.describe()} ends at {entry.end}, {volume.name} at {volume.size}")
     draft = Draft(volume, table.sector_size)
     current, remarks = _current(volume, table)
-    if current is None and len(table.partitions) > 1:
-        remarks.append(f"! {len(table.partitions) - 1} more partitions of the saved table are not put back")
     if current:
         _refuse_overlap(entry, table, current)
     put = put_gpt_entry if table.kind is TableKind.GPT else put_mbr_entry
@@ -45,6 +43,10 @@ def repair_entry(volume: Volume, saved: Saved, start: int) -> Repair:
     if made is None or made.size != entry.size:
         raise PlaceTaken(f"partition {entry.describe()} cannot be put back into the table that is there now")
     _refuse_new_overlaps(current, after)
+    named = {other.start for other in after.partitions}
+    left = [other for other in table.partitions if other.start not in named]
+    if current is None and left:
+        remarks.append(f"! {len(left)} more partitions of the saved table are not put back")
     return _described(draft, remarks, current, after, made)
 
 

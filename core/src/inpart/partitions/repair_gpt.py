@@ -46,11 +46,11 @@ def _header(table: PartitionTable) -> GptHeader:
 
 def _index_for(entry: PartitionEntry, unit: int, used: list[GptEntry], count: int) -> int:
     """Where the entry's row goes: over a row of the same start, to its old index, or to the first free one."""
-    taken = {row.position: row.starting_lba * unit for row in used}
+    taken: dict[int, int] = {row.position: row.starting_lba * unit for row in used}
     same = [index for index, start in taken.items() if start == entry.start]
     if same:
         return same[0]
-    free = [index for index in [entry.number - 1, *range(count)] if index not in taken and index < count]
+    free: list[int] = [index for index in [entry.number - 1, *range(count)] if index not in taken and index < count]
     if not free:
         raise NoSpace(f"all {count} entries of the GPT are in use", hint="delete a partition first")
     return free[0]
@@ -65,7 +65,7 @@ def _put_table(
     recorded = max(base.my_lba, base.alternate_lba)
     backup_lba = recorded if current and recorded <= last else last
     primary = _fitted(base, array, backup_lba, unit)
-    places = {area.name: area.start for area in gpt_areas(primary, unit)}
+    places = {area.name: area.start for area in gpt_areas(primary, unit, last)}
     backup = primary._replace(
         my_lba=backup_lba, alternate_lba=1, partition_entry_lba=places["gpt-backup-entries"] // unit
     )

@@ -31,7 +31,10 @@ class Volume(ABC):
 
     @abstractmethod
     def write(self, offset: int, data: Buffer) -> None:
-        """Write all of ``data`` at ``offset``; on the medium only after ``flush``. Raises OutOfBounds, VolumeError."""
+        """Write all of ``data`` at ``offset``; on the medium only after ``flush``.
+
+        Raises OutOfBounds, VolumeError, NoSpace if a sparse file cannot grow into it.
+        """
 
     @abstractmethod
     def flush(self) -> None:

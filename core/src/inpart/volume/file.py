@@ -7,18 +7,23 @@ import fcntl
 import os
 import stat
 import struct
+import time
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
-from inpart.errors import DeviceBusy, UsageError, VolumeError
+from inpart.errors import DeviceBusy, NoSpace, UsageError, VolumeError
 from inpart.extents import Extents
-from inpart.units import SECTOR
+from inpart.units import MIB, SECTOR
 from inpart.volume.base import Buffer, Volume
 from inpart.volume.busy import users_of
 
 BLKSSZGET = 0x1268
 BLKFLSBUF = 0x1261
 _HOLE_UNIT = 4096
+_WRITE_BACK = 16 * MIB
+_LOCK_PATIENCE = 2.0
+_LOCK_PAUSE = 0.05
 
 
 class Access(Enum):
@@ -43,6 +48,7 @@ class FileVolume(Volume):
         self.name = str(path)
         self.access = access
         self.writable = access is Access.WRITE
+        self._written = range(0)
         self._fd = self._open()
         try:
             self._describe()
@@ -84,11 +90,21 @@ class FileVolume(Volume):
             raise DeviceBusy(f"{self.name} is in use: {users[0]}", hint="unmount it or stop what uses it, then repeat")
 
     def _lock(self, fd: int) -> None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            raise DeviceBusy(f"{self.name} is locked by another program", hint="wait until it has finished") from None
+        """Patient for a moment: udev locks a disk while it looks at it."""
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno == errno.EWOULDBLOCK and time.monotonic() < deadline:
+                    time.sleep(_LOCK_PAUSE)
+                    continue
+                os.close(fd)
+                if error.errno != errno.EWOULDBLOCK:
+                    raise _open_error(self.name, error) from None
+                hint = "wait until it has finished"
+                raise DeviceBusy(f"{self.name} is locked by another program", hint=hint) from None
+            return
 
     def _describe(self) -> None:
         mode = os.fstat(self._fd).st_mode
@@ -119,7 +135,18 @@ class FileVolume(Volume):
             try:
                 done += os.pwrite(self._fd, view[done:], offset + done)
             except OSError as error:
-                raise VolumeError(f"{self.name}: cannot write at {offset + done}: {error.strerror}") from error
+                raise _write_error(self.name, offset + done, error) from error
+        self._start_write_back(offset, offset + len(view))
+
+    def _start_write_back(self, start: int, end: int) -> None:
+        """Let the medium begin with every 16 MiB of a long stream, so that the flush at its end finds little to do.
+
+        Linux starts to write dirty pages out, without waiting for them, when it is told that they are not needed.
+        """
+        self._written = range(self._written.start if self._written.stop == start else start, end)
+        if len(self._written) >= _WRITE_BACK:
+            os.posix_fadvise(self._fd, self._written.start, len(self._written), os.POSIX_FADV_DONTNEED)
+            self._written = range(end, end)
 
     def flush(self) -> None:
         try:
@@ -145,6 +172,12 @@ class FileVolume(Volume):
         return Extents(found).align_out(_HOLE_UNIT).clip(start, stop)
 
     def forget(self) -> None:
+        """Dirty pages are not dropped by the kernel, so they are written first. Raises VolumeError."""
+        if self.writable:
+            self.flush()
+        if self.is_device:
+            with suppress(OSError):
+                fcntl.ioctl(self._fd, BLKFLSBUF, 0)
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
@@ -158,6 +191,14 @@ def _open_error(name: str, error: OSError) -> Exception:
         return DeviceBusy(f"{name} is in use", hint="unmount it or stop what uses it, then repeat")
     if error.errno == errno.ENOENT:
         return UsageError(f"{name}: there is no such file or device")
+    if error.errno == errno.EROFS:
+        return VolumeError(f"{name} can only be read", hint="a write-protect switch, or a read-only mount around it")
     if error.errno in (errno.EACCES, errno.EPERM):
         return VolumeError(f"{name}: permission denied", hint="a block device can be opened by root")
     return VolumeError(f"{name}: {error.strerror}")
+
+
+def _write_error(name: str, offset: int, error: OSError) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(f"{name}: no space left to write at {offset}", hint="free some space, or write elsewhere")
+    return VolumeError(f"{name}: cannot write at {offset}: {error.strerror}")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from threading import Lock
 
 from inpart.extents import Extents
+from inpart.units import MIB
 from inpart.volume.base import Buffer, Volume
+
+_LARGEST_PIECE = MIB
 
 
 class OverlayVolume(Volume):
-    """``base`` with the writes of this overlay on top; ``base`` is never written."""
+    """``base`` with the writes of this overlay on top; ``base`` is never written.
+
+    The written bytes are pieces that do not overlap, in the order of their offsets; a write costs its own length and
+    a look among the pieces, however many there are. Reads and writes may come from several threads.
+    """
 
     def __init__(self, base: Volume, *, name: str | None = None) -> None:
         self.base = base
@@ -19,39 +27,30 @@ class OverlayVolume(Volume):
         self.writable = True
         self._starts: list[int] = []
         self._pieces: list[bytearray] = []
+        self._lock = Lock()
 
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         self.check_bounds(offset, len(buffer))
-        view = memoryview(buffer)
-        first, last = self._touching(offset, offset + len(view))
-        if not self._covered(first, last, offset, offset + len(view)):
-            self.base.readinto(offset, buffer)
-        for index in range(first, last):
-            start, piece = self._starts[index], self._pieces[index]
-            low, high = max(start, offset), min(start + len(piece), offset + len(view))
-            view[low - offset : high - offset] = memoryview(piece)[low - start : high - start]
+        view, end = memoryview(buffer), offset + len(buffer)
+        if not self._patch(view, offset, end):
+            self.base.readinto(offset, view)
+            self._patch(view, offset, end)
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         if not len(data):
             return
-        first, last = self._touching(offset, offset + len(data), joining=True)
-        start, piece = offset, bytearray(data)
-        if first < last:
-            low, high = self._starts[first], self._starts[last - 1] + len(self._pieces[last - 1])
-            head = self._pieces[first][: max(0, offset - low)]
-            over = high - (offset + len(data))
-            tail = self._pieces[last - 1][-over:] if over > 0 else b""
-            start, piece = min(low, offset), head + piece + tail
-        self._starts[first:last] = [start]
-        self._pieces[first:last] = [piece]
+        with self._lock:
+            self._put(offset, data)
 
     def flush(self) -> None:
         """Nothing to do: the overlay is memory."""
 
     def changed(self) -> Extents:
         """The bytes that the overlay holds."""
-        return Extents([(start, start + len(piece)) for start, piece in zip(self._starts, self._pieces, strict=True)])
+        with self._lock:
+            pairs = [(start, start + len(piece)) for start, piece in zip(self._starts, self._pieces, strict=True)]
+        return Extents(pairs)
 
     def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
         stop = self.size if end is None else end
@@ -60,15 +59,49 @@ class OverlayVolume(Volume):
     def forget(self) -> None:
         self.base.forget()
 
-    def _touching(self, start: int, end: int, *, joining: bool = False) -> tuple[int, int]:
-        """Indices of the pieces that overlap ``[start, end)``; with ``joining`` also those that touch it."""
-        slack = 1 if joining else 0
-        first = bisect_right(self._starts, start - slack)
-        if first and self._starts[first - 1] + len(self._pieces[first - 1]) > start - slack:
-            first -= 1
-        return first, max(first, bisect_left(self._starts, end + slack))
+    def _patch(self, view: memoryview, offset: int, end: int) -> bool:
+        """Copy what the pieces hold of ``[offset, end)`` into ``view``; true if that is all of it."""
+        copied = 0
+        with self._lock:
+            first, last = self._overlapping(offset, end)
+            for start, piece in zip(self._starts[first:last], self._pieces[first:last], strict=True):
+                low, high = max(start, offset), min(start + len(piece), end)
+                view[low - offset : high - offset] = memoryview(piece)[low - start : high - start]
+                copied += high - low
+        return copied == end - offset
 
-    def _covered(self, first: int, last: int, start: int, end: int) -> bool:
-        if last - first != 1:
-            return False
-        return self._starts[first] <= start and end <= self._starts[first] + len(self._pieces[first])
+    def _put(self, offset: int, data: Buffer) -> None:
+        end = offset + len(data)
+        first, last = self._overlapping(offset, end)
+        if first < last and self._starts[first] <= offset and end <= self._starts[first] + len(self._pieces[first]):
+            at = offset - self._starts[first]
+            self._pieces[first][at : at + len(data)] = data
+            return
+        first, last = self._make_room(first, last, offset, end)
+        if first and self._appends(first - 1, offset, len(data)):
+            self._pieces[first - 1] += data
+            self._starts[first:last], self._pieces[first:last] = [], []
+        else:
+            self._starts[first:last], self._pieces[first:last] = [offset], [bytearray(data)]
+
+    def _make_room(self, first: int, last: int, offset: int, end: int) -> tuple[int, int]:
+        """Cut the pieces at both ends back to what lies outside ``[offset, end)``; the rest, inside it, may go."""
+        if first < last and self._starts[first] < offset:
+            del self._pieces[first][offset - self._starts[first] :]
+            first += 1
+        if first < last and self._starts[last - 1] + len(self._pieces[last - 1]) > end:
+            del self._pieces[last - 1][: end - self._starts[last - 1]]
+            self._starts[last - 1] = end
+            last -= 1
+        return first, last
+
+    def _appends(self, index: int, offset: int, length: int) -> bool:
+        piece = self._pieces[index]
+        return self._starts[index] + len(piece) == offset and len(piece) + length <= _LARGEST_PIECE
+
+    def _overlapping(self, start: int, end: int) -> tuple[int, int]:
+        """Indices of the pieces that have bytes in ``[start, end)``."""
+        first = bisect_right(self._starts, start)
+        if first and self._starts[first - 1] + len(self._pieces[first - 1]) > start:
+            first -= 1
+        return first, max(first, bisect_left(self._starts, end))

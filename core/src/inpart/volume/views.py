@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from inpart.errors import OutOfBounds
 from inpart.extents import Extents, Runs
 from inpart.volume.base import Buffer, Volume
 
@@ -65,20 +66,34 @@ class RunsVolume(Volume):
             done += length
 
     def write(self, offset: int, data: Buffer) -> None:
-        """Writing into a hole raises OutOfBounds."""
+        """Writing into a hole raises OutOfBounds, before anything is written."""
         self.check_bounds(offset, len(data))
+        path = self._path(offset, len(data))
+        if any(start == Runs.HOLE for start, _ in path):
+            raise OutOfBounds(f"{self.name}: nothing is stored at {offset}")
         view, done = memoryview(data), 0
-        for start, length in self._path(offset, len(view)):
+        for start, length in path:
             self.parent.write(start, view[done : done + length])
             done += length
 
     def flush(self) -> None:
         self.parent.flush()
 
-    def _path(self, offset: int, length: int) -> Runs:
-        if len(self.runs) == 1 and self.runs.array[0, 0] != Runs.HOLE:
-            return Runs(((int(self.runs.array[0, 0]) + offset, length),))
-        return self.runs.slice(offset, length)
+    def forget(self) -> None:
+        self.parent.forget()
+
+    def _path(self, offset: int, length: int) -> list[tuple[int, int]]:
+        """(start, length) of the pieces of the parent, found without a walk along all runs."""
+        first = int(np.searchsorted(self._ends, offset, side="right"))
+        last = int(np.searchsorted(self._ends, offset + length, side="left")) + 1
+        path: list[tuple[int, int]] = []
+        at = int(self._ends[first - 1]) if first else 0
+        for start, size in self.runs.array[first:last].tolist():
+            low, high = max(at, offset), min(at + size, offset + length)
+            if low < high:
+                path.append((start if start == Runs.HOLE else start + low - at, high - low))
+            at += size
+        return path
 
 
 class ResizedVolume(Volume):
@@ -102,6 +117,7 @@ class ResizedVolume(Volume):
 
     def write(self, offset: int, data: Buffer) -> None:
         """Writing into the zeros raises OutOfBounds."""
+        self.check_bounds(offset, len(data))
         self.parent.write(offset, data)
 
     def flush(self) -> None:
