@@ -7,7 +7,7 @@ from inpart.errors import FilesystemError, VolumeError
 from inpart.volume import Volume
 
 from inpart_fat.boot import read_boot
-from inpart_fat.filesystem import FatFilesystem
+from inpart_fat.editor import FatEditor
 
 
 class FatProvider:
@@ -32,6 +32,6 @@ class FatProvider:
             return Probe(Verdict.DAMAGED, f"{detail}; it reaches beyond the end of {volume.name}", "boot sector")
         return Probe(Verdict.MINE, detail, "boot sector")
 
-    def open(self, volume: Volume) -> FatFilesystem:
+    def open(self, volume: Volume) -> FatEditor:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
-        return FatFilesystem(volume)
+        return FatEditor(volume)
