@@ -18,8 +18,10 @@ from inpart.errors import ExitCode, InpartError, Interrupted, UsageError
 COMMANDS = {
     "probe": "probe",
     "map": "map",
+    "estimate": "estimate",
     "create": "create",
     "list": "list",
+    "show": "show",
     "locate": "locate",
     "verify": "verify",
     "restore": "restore",
@@ -29,6 +31,7 @@ COMMANDS = {
     "export": "export",
     "import": "import_",
     "resume": "resume",
+    "demo": "demo",
     "plugins": "plugins",
     "config": "config",
 }

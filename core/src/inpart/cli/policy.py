@@ -16,3 +16,4 @@ MinFree = Annotated[
 Verify = Annotated[
     Literal["none", "stored", "full"] | None, typer.Option("--verify", help="What is read back after writing.")
 ]
+AllSectors = Annotated[bool, typer.Option("--all-sectors", help="Store free clusters, too.")]

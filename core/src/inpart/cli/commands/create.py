@@ -12,7 +12,7 @@ from inpart.cli.command import Device, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import printable, size
 from inpart.cli.paths import Exclude, Include
-from inpart.cli.policy import Encoding, LayoutName, MinFree, Verify
+from inpart.cli.policy import AllSectors, Encoding, LayoutName, MinFree, Verify
 from inpart.contracts import State
 from inpart.operations.create import CreateOptions, CreateReport, create
 from inpart.operations.scope import Selection
@@ -35,7 +35,7 @@ def command(
     ] = None,
     include: Include = None,
     exclude: Exclude = None,
-    all_sectors: Annotated[bool, typer.Option("--all-sectors", help="Store free clusters, too.")] = False,
+    all_sectors: AllSectors = False,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Write the image to a new file, not into the partition.")
     ] = None,

@@ -1,0 +1,233 @@
+"""Bad input of every kind, to every command: a clear message, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import zstandard
+from inpart.cli.app import COMMANDS
+from inpart.cli.app import run as run_cli
+from inpart.errors import ExitCode
+
+INPART = str(Path(sys.executable).with_name("inpart"))
+
+FORMS: dict[str, Callable[[str, Path], list[str]]] = {
+    "probe": lambda device, _: [device],
+    "map": lambda device, _: [device],
+    "estimate": lambda device, _: [device],
+    "create": lambda device, _: [device, "--name", "one", "--yes"],
+    "list": lambda device, _: [device],
+    "show": lambda device, _: [device],
+    "locate": lambda device, _: [device],
+    "verify": lambda device, _: [device],
+    "restore": lambda device, _: [device, "--yes"],
+    "ls": lambda device, _: [device],
+    "cat": lambda device, _: [device, "/README.TXT"],
+    "extract": lambda device, folder: [device, "--to", str(folder / "out")],
+    "export": lambda device, folder: [device, "--to", str(folder / "image.ipi")],
+    "import": lambda device, folder: [device, str(folder / "sound.img")],
+    "resume": lambda device, _: [device, "--yes"],
+}
+"""How each command that takes a DEVICE is called with one."""
+
+
+def disk() -> bytes:
+    packed = files("inpart").joinpath("data", "demo-disk.img.zst").read_bytes()
+    return zstandard.decompress(packed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Strange things that people may name as a device."""
+    made = tmp_path_factory.mktemp("strange")
+    whole = disk()
+    partition = whole[1 << 20 : 39 << 20]
+    (made / "sound.img").write_bytes(partition)
+    (made / "disk.img").write_bytes(whole)
+    (made / "empty").touch()
+    (made / "byte").write_bytes(b"x")
+    (made / "text").write_text("this is not a partition\n" * 1000)
+    (made / "zeros").write_bytes(bytes(1 << 20))
+    (made / "truncated.img").write_bytes(partition[: len(partition) // 3])
+    (made / "truncated-disk.img").write_bytes(whole[: 10 << 20])
+    (made / "sector").write_bytes(partition[:512])
+    (made / "odd").write_bytes(partition[:100_001])
+    (made / "folder").mkdir()
+    (made / "loop").symlink_to(made / "loop")
+    return made
+
+
+STRANGE = {
+    "absent": ExitCode.USAGE,
+    "folder": None,
+    "loop": None,
+    "empty": None,
+    "byte": None,
+    "text": None,
+    "zeros": None,
+    "sector": None,
+    "odd": None,
+    "truncated.img": None,
+    "disk.img#9": ExitCode.USAGE,
+    "disk.img#x": ExitCode.USAGE,
+    "disk.img#0": ExitCode.USAGE,
+    "disk.img@99999999999": ExitCode.USAGE,
+    "disk.img@-1": ExitCode.USAGE,
+    "disk.img@x": ExitCode.USAGE,
+    "truncated-disk.img#1": None,
+    "sound.img#1": ExitCode.USAGE,
+    "\ud800": None,
+    "": ExitCode.USAGE,
+}
+"""What is named as DEVICE, and the exit code where it is the same for all commands."""
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run_cli(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def assert_explained(code: int, out: str, err: str) -> None:
+    assert code in set(ExitCode) - {ExitCode.DONE}
+    assert "bug in inpart" not in err
+    assert "Traceback" not in err
+    assert err.startswith("inpart: ")
+    assert "\\n" not in err
+    assert "{" not in out or "error" in json.loads(out)
+
+
+def test_every_command_that_takes_a_device_is_tried() -> None:
+    assert set(FORMS) == set(COMMANDS) - {"plugins", "config", "demo"}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize("command", FORMS)
+def test_strange_devices(capsys: pytest.CaptureFixture[str], folder: Path, command: str, name: str) -> None:
+    device = str(folder / name) if name else ""
+    arguments = FORMS[command](device, folder)
+    code, out, err = call(capsys, command, *arguments)
+    if command == "resume" and code == ExitCode.DONE:
+        assert out == "nothing was unfinished\n"
+        return
+    assert_explained(code, out, err)
+    assert STRANGE[name] in {None, code}
+
+
+@pytest.mark.parametrize("command", FORMS)
+def test_json_has_the_error(capsys: pytest.CaptureFixture[str], folder: Path, command: str) -> None:
+    code, out, err = call(capsys, command, *FORMS[command](str(folder / "absent"), folder), "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["exit_code"], error["kind"]) == (ExitCode.USAGE, ExitCode.USAGE, "UsageError")
+    assert error["message"] in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_usage_errors(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, err = call(capsys, command, "--no-such-option")
+    assert_explained(code, out, err)
+    assert code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("arguments", [("crate",), ("crate", "--json"), ("--jsn",), ("config",), ("config", "shw")])
+def test_unknown_commands(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    code, out, err = call(capsys, *arguments)
+    assert_explained(code, out, err)
+    assert code == ExitCode.USAGE
+
+
+@pytest.fixture
+def loop_device(folder: Path, tmp_path: Path) -> Iterator[str]:
+    copy = tmp_path / "mounted.img"
+    copy.write_bytes((folder / "sound.img").read_bytes())
+    made = subprocess.run(["losetup", "--find", "--show", copy], capture_output=True, text=True, check=True)
+    device = made.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@pytest.fixture
+def mounted(loop_device: str, tmp_path: Path) -> Iterator[str]:
+    place = tmp_path / "mnt"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "vfat", loop_device, place], check=True)
+    try:
+        yield loop_device
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_mounted_device_is_not_written(capsys: pytest.CaptureFixture[str], mounted: str, tmp_path: Path) -> None:
+    for device in (mounted, str(tmp_path / "mounted.img")):
+        for command in ("create", "resume", "restore"):
+            code, out, err = call(capsys, command, *FORMS[command](device, tmp_path))
+            assert_explained(code, out, err)
+            assert code == ExitCode.BUSY
+
+
+def test_a_block_device_is_not_written_without_a_question(
+    capsys: pytest.CaptureFixture[str], loop_device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (tmp_path / "mounted.img").read_bytes()
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 - no terminal
+    code, _, err = call(capsys, "create", loop_device, "--name", "one")
+    assert code == ExitCode.USAGE
+    assert "--yes" in err
+    assert (tmp_path / "mounted.img").read_bytes() == before
+
+
+def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [INPART, *arguments], capture_output=True, text=True, check=False, env=os.environ | variables, timeout=60
+    )
+
+
+def test_a_bug_is_one_readable_line_and_a_traceback_on_request(folder: Path) -> None:
+    plugin = "import inpart.operations.probe as p, inpart.cli.app as a, sys\np.users_of = lambda _: 1 / 0\n"
+    program = plugin + "sys.exit(a.run(sys.argv[1:]))"
+    for extra in ((), ("--debug",)):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "probe", str(folder / "sound.img"), *extra],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == ExitCode.FAILED
+        assert "this is a bug in inpart or in a plugin: ZeroDivisionError" in done.stderr
+        assert ("Traceback" in done.stderr) == bool(extra)
+
+
+def test_nobody_reads_the_output(folder: Path) -> None:
+    command = f"{INPART} ls -r {folder}/sound.img | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_a_full_output_is_an_error(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([INPART, "probe", folder / "sound.img"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == ExitCode.FAILED
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_wrong_settings_are_named(folder: Path) -> None:
+    done = process("probe", str(folder / "sound.img"), INPART_LAYOUT_NAM="x")
+    assert done.returncode == ExitCode.USAGE
+    assert "did you mean INPART_LAYOUT_NAME?" in done.stderr
+
+
+def test_version_does_not_wait_for_the_rest() -> None:
+    program = "import sys; sys.argv = ['inpart', '--version']; from inpart.cli.main import main; main()"
+    program += "\nassert not {'typer', 'numpy', 'pydantic'} & set(sys.modules), sorted(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("inpart ")
