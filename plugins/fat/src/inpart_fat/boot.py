@@ -202,8 +202,7 @@ def _check_fields(sector: BootSector) -> None:
     media = sector["BPB_Media"]
     _require(media == 0xF0 or media >= 0xF8, f"its media byte is {media:#04x}")
     _require(sector["BPB_TotSec16"] or sector["BPB_TotSec32"], "it has no sectors")
-    slots_per_sector = sector["BPB_BytsPerSec"] // SLOT
-    _require(sector["BPB_RootEntCnt"] % slots_per_sector == 0, "its root directory ends inside a sector")
+    _require(sector["BPB_RootEntCnt"] * SLOT % SECTOR == 0, "its root directory ends inside a sector")
     if sector.fat32:
         _require(sector["BPB_FATSz32"] > 0, "its allocation table has no sectors")
         _require(sector["BPB_RootEntCnt"] == 0, "it has the fields of FAT32 and a root directory of fixed size")

@@ -1,0 +1,111 @@
+"""The editor against the conformance kit, judged by fsck.fat, on small partitions of every kind."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from fatmaker import Recipe, copy_in, delete, fsck, make_partition
+from inpart.extents import Extents
+from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen, volume_file
+from inpart.units import KIB, MIB
+from inpart.volume import MemoryVolume, Volume
+from inpart_fat.geometry import Geometry
+from inpart_fat.provider import FatProvider
+from inpart_fat.table import AllocationTable, pack
+
+KINDS = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("fat12", MIB, ("-F12", "-s1", "-r64")),
+        Recipe("fat12-sector-4096", 12 * MIB, ("-F12", "-S4096", "-s1", "-f1")),
+        Recipe("fat16-sector-1024", 6 * MIB, ("-F16", "-S1024", "-s1", "-r64")),
+        Recipe("fat32", 4 * MIB, ("-F32", "-s1")),
+        Recipe("fat32-not-mirrored", 6 * MIB, ("-F32", "-s2")),
+        Recipe("fat32-sector-2048", 16 * MIB, ("-F32", "-S2048", "-s1", "-f1")),
+    )
+}
+
+TOLERABLE = (
+    "Reclaimed ",
+    "Reclaiming unconnected clusters",
+    "FATs differ",
+    "Free cluster summary wrong",
+    "  Auto-correcting",
+    "Leaving filesystem unchanged",
+)
+
+
+def spread(path: Path, seed: int) -> dict[str, bytes]:
+    """Fill a partition with files, some in directories, delete half of them at random, and add fragmented ones."""
+    chance = random.Random(seed)
+    room = path.stat().st_size * 3 // 5
+    names = [f"/Directory {'ABC'[n % 4]}/sub {n % 7}/File {n:03}.data" if n % 4 != 3 else f"/f{n}.txt" for n in range(60)]
+    files = {name: chance.randbytes(chance.randrange(1, room // 32)) for name in names}
+    copy_in(path, files)
+    gone = chance.sample(names, 30)
+    delete(path, *gone)
+    more = {f"/Big & fragmented {n}": chance.randbytes(room // 10) for n in range(2)} | {"/sub/e/m/p/t/y": b""}
+    copy_in(path, more)
+    return {name: content for name, content in files.items() if name not in gone} | more
+
+
+def emptied(files: Mapping[str, bytes]) -> set[str]:
+    """The directories in which deletion has left nothing."""
+    kept = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+    return {f"/Directory {letter}/sub {number}" for letter in "ABC" for number in range(7)} - kept
+
+
+class TestEditor(FilesystemEditorKit):
+    provider = FatProvider()
+    variants = tuple(KINDS)
+    stable_records = False
+
+    def make(self, variant: str) -> Specimen:
+        with TemporaryDirectory() as folder:
+            path = make_partition(Path(folder) / "partition.img", KINDS[variant])
+            files = spread(path, seed=1)
+            used = fsck(path).used
+            volume = MemoryVolume(path.read_bytes())
+        fs = self.provider.open(volume)
+        bad = mark_bad(volume, fs.geometry, fs.table, 3)
+        if variant == "fat32-not-mirrored":
+            use_second_fat(volume, fs.geometry)
+        return Specimen(
+            bytes(volume.data),
+            files,
+            (used + 3) * fs.geometry.cluster_size,
+            has_copies=fs.geometry.fat32,
+            others=tuple(emptied(files)),
+            bad=bad,
+            sector_size=fs.geometry.sector_size,
+        )
+
+    def complaints(self, volume: Volume) -> Sequence[str]:
+        with volume_file(volume) as path:
+            return fsck(path).complaints
+
+    def tolerable(self, complaint: str) -> bool:
+        return complaint.startswith(TOLERABLE)
+
+
+def mark_bad(volume: Volume, geometry: Geometry, table: AllocationTable, count: int) -> Extents:
+    """Mark free clusters near the end as bad in every copy of the table."""
+    free = table.free().nonzero()[0][-20::7][:count]
+    table.set(free, geometry.bad)
+    for start in geometry.fat_starts:
+        volume.write(start, pack(table.raw, geometry.fat_bits))
+    if geometry.fsinfo_offset:
+        at = geometry.fsinfo_offset + 488
+        left = int.from_bytes(volume.read(at, 4), "little") - count
+        volume.write(at, left.to_bytes(4, "little"))
+    return geometry.extents(free)
+
+
+def use_second_fat(volume: Volume, geometry: Geometry) -> None:
+    """Switch mirroring off, with the second copy active and the first one outdated."""
+    for offset in geometry.boot_offsets:
+        volume.write(offset + 40, (0x81).to_bytes(2, "little"))
