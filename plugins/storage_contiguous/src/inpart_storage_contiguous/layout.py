@@ -1,0 +1,81 @@
+"""The provider of the contiguous layout: plan, write, locate."""
+
+from __future__ import annotations
+
+from inpart.contracts import API_VERSION, Plan, PlanRequest, Search, SearchMethod, Store
+from inpart.errors import UsageError
+from inpart.extents import Extents
+from inpart.units import MIB
+from inpart.volume import Volume
+
+from inpart_storage_contiguous import naming
+from inpart_storage_contiguous.assembly import stores_from
+from inpart_storage_contiguous.planning import Layouting, make_plan
+from inpart_storage_contiguous.scan import Marks, scan, scan_extents
+from inpart_storage_contiguous.store import NAME, ContiguousStore
+from inpart_storage_contiguous.tables import Table
+from inpart_storage_contiguous.writer import ContiguousWriter
+
+FIXED_PLACE = 8 * MIB
+"""How much of a volume's end is searched for ``toc_end``: its slots, and what may lie behind the last cluster."""
+AID_PLACE = 20 * MIB
+"""How much behind a place that an aid names: a whole ``toc_end``."""
+
+
+class ContiguousLayout:
+    """Images in one solid container at the end of the partition; see ``inpart.contracts.Layout``."""
+
+    name = NAME
+    api_version = API_VERSION
+    summary = "images in a solid container at the end of the partition, with tables of contents at both its ends"
+
+    def plan(self, request: PlanRequest, store: Store | None) -> Plan:
+        """Raises NoSpace with the numbers, IntegrityError if the container must be repaired first."""
+        return make_plan(request, _table_of(store))
+
+    def writer(self, volume: Volume, plan: Plan, store: Store | None, image_id: bytes) -> ContiguousWriter:
+        """``plan`` must come from this layout. Writes to the plan's region only."""
+        if not isinstance(plan.private, Layouting):
+            raise UsageError("the plan was made by another layout")
+        return ContiguousWriter(volume, plan.private, _table_of(store), image_id)
+
+    def locate(self, volume: Volume, search: Search) -> list[ContiguousStore]:
+        """Stores on ``volume``, best first. FIXED and AID find only containers with a table of contents."""
+        if search.method is SearchMethod.CLAIMS:
+            return _by_claims(volume, search)
+        marks = Marks()
+        if search.method is SearchMethod.FIXED:
+            scan(volume, volume.size - FIXED_PLACE, volume.size, marks)
+        elif search.method is SearchMethod.AID:
+            for place in search.places:
+                scan(volume, place, place + AID_PLACE, marks)
+        else:
+            scan(volume, 0, volume.size, marks)
+        scanned = search.method in (SearchMethod.PARTITION, SearchMethod.DISK)
+        return stores_from(volume, marks, rebuild=scanned)
+
+
+def _table_of(store: Store | None) -> Table | None:
+    if store is None:
+        return None
+    if not isinstance(store, ContiguousStore):
+        raise UsageError(f"a store of the layout {store.layout} cannot be grown by the layout {NAME}")
+    return store.growable()
+
+
+def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
+    """The control files first; the image files only if no table of contents is left in those."""
+    controls, images = Extents(), Extents()
+    for claim in search.claims:
+        extents = claim.runs.extents().clip(0, volume.size)
+        if naming.is_control(claim.name):
+            controls |= extents
+        else:
+            images |= extents
+    marks = Marks()
+    scan_extents(volume, controls, marks)
+    stores = stores_from(volume, marks, rebuild=False)
+    if stores or not images:
+        return stores
+    scan_extents(volume, images, marks)
+    return stores_from(volume, marks)

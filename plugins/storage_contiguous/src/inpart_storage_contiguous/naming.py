@@ -1,0 +1,53 @@
+"""Names of the container's files, and how segments are grouped into files below the size limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+TOC_END = "toc_end"
+TOC_BEGIN = "toc_begin"
+_MAX_STEM = 40
+_DEVICE = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
+_CONTROL = re.compile(r"^(toc_end|toc_begin|inter\d+)$", re.IGNORECASE)
+FAT_FILE_LIMIT = (1 << 32) - 1
+
+
+def inter_name(number: int) -> str:
+    """The file of the partial table ``number``."""
+    return f"inter{number}"
+
+
+def is_control(name: str) -> bool:
+    """True for the files that hold tables."""
+    return _CONTROL.match(name) is not None
+
+
+def file_name(stem: str, index: int) -> str:
+    """``stem.ipi``, ``stem.001``, ``stem.002`` ..."""
+    return f"{stem}.ipi" if index == 0 else f"{stem}.{index:03d}"
+
+
+def stem_for(name: str, taken: Iterable[str]) -> str:
+    """A file name for an image: ASCII letters, digits, ``-`` and ``_``, unlike those in ``taken`` whatever the case."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:_MAX_STEM] or "image"
+    if _DEVICE.match(stem) or _CONTROL.match(stem):
+        stem = f"image_{stem}"
+    used = {other.lower() for other in taken}
+    unique, number = stem, 2
+    while unique.lower() in used:
+        unique, number = f"{stem}-{number}", number + 1
+    return unique
+
+
+def group(sizes: list[int], limit: int) -> list[int]:
+    """How many consecutive segments of ``sizes`` bytes go into each file of at most ``limit`` bytes."""
+    counts: list[int] = []
+    room = 0
+    for size in sizes:
+        if not counts or size > room:
+            counts.append(0)
+            room = limit
+        counts[-1] += 1
+        room -= size
+    return counts

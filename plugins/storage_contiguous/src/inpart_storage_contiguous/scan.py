@@ -1,0 +1,140 @@
+"""Finding container structures by their signatures: a vectorised scan backward through a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from inpart.errors import IntegrityError, VolumeError
+from inpart.extents import Extents
+from inpart.units import GIB, KIB, MIB, SECTOR, align_down
+from inpart.volume import Volume
+
+from inpart_storage_contiguous.headers import (
+    SegmentHeader,
+    TableHeader,
+)
+from inpart_storage_contiguous.structs import (
+    FAMILY,
+    RUNS_AT,
+    SEGMENT_HEADER,
+    SEGMENT_SIGNATURE,
+    TABLE_HEADER,
+    is_sealed,
+)
+
+WINDOW = 16 * MIB
+_STEP = GIB
+_GAP = 64 * KIB
+_RETRY = 64 * KIB
+_MASK = np.uint64((1 << 8 * len(FAMILY)) - 1)
+_FAMILY = np.uint64(int.from_bytes(FAMILY, "little"))
+MAX_SEGMENTS_KEPT = 1 << 17
+MAX_TABLES_KEPT = 4096
+
+Key = tuple[bytes, int]
+"""Container id, and where the partition starts on the scanned volume according to a structure's own record."""
+
+
+@dataclass
+class Group:
+    """The structures of one container in one partition: headers and places of tables, raw headers of segments."""
+
+    tables: list[tuple[TableHeader, int]] = field(default_factory=list)
+    segments: list[bytes] = field(default_factory=list)
+
+    def span(self, base: int) -> Extents:
+        """From the first to the last structure, as one run of the scanned volume."""
+        places = [offset for _, offset in self.tables] + [base + header.own_offset for header in self.headers()]
+        return Extents.span(min(places), max(places) + 1)
+
+    def headers(self) -> Iterator[SegmentHeader]:
+        """Segment headers, highest place first."""
+        for raw in self.segments:
+            try:
+                yield SegmentHeader.unpack(raw.ljust(SEGMENT_HEADER, b"\0"))
+            except IntegrityError:
+                continue
+
+
+@dataclass
+class Marks:
+    """All structures found, by container; bounded, whatever a volume pretends to hold."""
+
+    groups: dict[Key, Group] = field(default_factory=dict)
+    tables: int = 0
+    segments: int = 0
+
+    def add_table(self, offset: int, header: TableHeader) -> None:
+        if self.tables < MAX_TABLES_KEPT:
+            self.tables += 1
+            group = self.groups.setdefault((header.container_id, offset - header.own_offset), Group())
+            group.tables.append((header, offset))
+
+    def add_segment(self, offset: int, header: SegmentHeader, raw: bytes) -> None:
+        if self.segments < MAX_SEGMENTS_KEPT:
+            self.segments += 1
+            group = self.groups.setdefault((header.container_id, offset - header.own_offset), Group())
+            group.segments.append(raw[: RUNS_AT + 16 * len(header.runs)])
+
+
+def scan(volume: Volume, start: int, end: int, marks: Marks) -> None:
+    """Add to ``marks`` every intact structure that starts in ``[start, end)`` at a multiple of 512 bytes."""
+    for offset, window in _windows_backward(volume, align_down(max(start, 0), SECTOR), min(end, volume.size)):
+        usable = align_down(len(window), SECTOR)
+        words = np.frombuffer(window, dtype="<u8", count=usable // 8)[:: SECTOR // 8]
+        for sector in np.flatnonzero((words & _MASK) == _FAMILY)[::-1].tolist():
+            _look(volume, offset, window, sector * SECTOR, marks)
+
+
+def scan_extents(volume: Volume, extents: Extents, marks: Marks) -> None:
+    """``scan`` over several extents, the last one first."""
+    for start, end in reversed(list(extents)):
+        scan(volume, start, end, marks)
+
+
+def _look(volume: Volume, offset: int, window: memoryview, at: int, marks: Marks) -> None:
+    """Add what is at ``window[at]`` if it is intact. A forged one costs a checksum."""
+    is_segment = bytes(window[at : at + 8]) == SEGMENT_SIGNATURE
+    size = SEGMENT_HEADER if is_segment else TABLE_HEADER
+    header: memoryview | bytes = window[at : at + size]
+    try:
+        if len(header) < size:
+            header = volume.read(offset + at, size)
+        if not is_sealed(header):
+            return
+        if is_segment:
+            marks.add_segment(offset + at, SegmentHeader.unpack(header), bytes(header))
+        else:
+            marks.add_table(offset + at, TableHeader.unpack(header))
+    except (IntegrityError, VolumeError):
+        return
+
+
+def _windows_backward(volume: Volume, start: int, end: int) -> Iterator[tuple[int, memoryview]]:
+    """(offset, bytes) of all that may hold data in ``[start, end)``, from the end; the buffer is used again."""
+    buffer = memoryview(bytearray(min(WINDOW, max(end - start, 0))))
+    stop = end
+    while stop > start:
+        low = max(start, align_down(stop - 1, _STEP))
+        extents = volume.data_extents(low, stop).align_out(_GAP).clip(low, stop)
+        for first, last in extents.split(WINDOW)[::-1].tolist():
+            yield from _read(volume, first, buffer[: last - first])
+        stop = low
+
+
+def _read(volume: Volume, offset: int, buffer: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The bytes at ``offset``; where the medium cannot be read, in small pieces without the unreadable ones."""
+    try:
+        volume.readinto(offset, buffer)
+    except VolumeError:
+        for at in range(align_down(len(buffer) - 1, _RETRY), -1, -_RETRY):
+            piece = buffer[at : at + _RETRY]
+            try:
+                volume.readinto(offset + at, piece)
+            except VolumeError:
+                continue
+            yield offset + at, piece
+    else:
+        yield offset, buffer

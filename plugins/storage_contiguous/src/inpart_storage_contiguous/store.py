@@ -1,0 +1,185 @@
+"""A container in one partition as a store: its images, its files, and the changes that can be made to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from inpart.contracts import Edits, Finding, Severity, Stage, StoreChange, StoredImage
+from inpart.errors import InpartError, IntegrityError, NoImageFound
+from inpart.extents import Extents, Runs
+from inpart.units import SECTOR
+from inpart.volume import RunsVolume, Volume
+
+from inpart_storage_contiguous import naming
+from inpart_storage_contiguous.entries import Entry
+from inpart_storage_contiguous.headers import (
+    SegmentHeader,
+)
+from inpart_storage_contiguous.publishing import claims_of, journal_of, now, put_ends, put_table, wipe
+from inpart_storage_contiguous.rebuild import FoundImage
+from inpart_storage_contiguous.structs import (
+    SEGMENT_HEADER,
+    ImageState,
+    TableKind,
+)
+from inpart_storage_contiguous.tables import Table
+
+NAME = "contiguous"
+
+
+@dataclass(frozen=True, eq=False)
+class ContiguousStore:
+    """See ``inpart.contracts.Store``.
+
+    ``table`` is the newest valid one, or one made from segments if ``rebuilt``; ``lost`` names the files whose table
+    is damaged or out of date.
+    """
+
+    volume: Volume
+    base: int
+    table: Table
+    found: tuple[FoundImage, ...]
+    table_findings: tuple[Finding, ...] = ()
+    lost: frozenset[str] = frozenset()
+    rebuilt: bool = False
+
+    @property
+    def layout(self) -> str:
+        return NAME
+
+    @property
+    def store_id(self) -> bytes:
+        return self.table.container_id
+
+    @property
+    def partition_size(self) -> int:
+        return self.table.geometry.partition_size
+
+    @cached_property
+    def images(self) -> tuple[StoredImage, ...]:
+        """Oldest first."""
+        return tuple(
+            StoredImage(image.summary, image.extents, image.state, image.entry.files if image.entry else ())
+            for image in self.found
+        )
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Damage of tables, found when the store was located, and of segment headers, read now."""
+        return self.table_findings + tuple(self._header_findings())
+
+    def extents(self) -> Extents:
+        found = self.table.extents()
+        for image in self.found:
+            found |= image.extents
+        return found
+
+    def open(self, image_id: bytes) -> Volume:
+        """The image stream, read-only. Raises NoImageFound; what is missing of a partial image reads as zeros."""
+        for image in self.found:
+            if image.summary.image_id == image_id:
+                stream = RunsVolume(self.volume, image.stream.shift(self.base), name=f"image {image.summary.name}")
+                stream.writable = False
+                return stream
+        raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
+
+    def claims(self) -> StoreChange:
+        return StoreChange(claims=claims_of(self.table), directory=self.table.room)
+
+    def journal(self) -> Runs:
+        return journal_of(self.table.geometry)
+
+    def growable(self) -> Table:
+        """The table for adding an image. Raises IntegrityError if it had to be rebuilt or lies elsewhere."""
+        self._must_be_in_place()
+        if self.rebuilt:
+            raise IntegrityError(
+                "the container has lost its tables of contents", hint="write them again before adding an image"
+            )
+        return self.table
+
+    def remove(self, image_ids: Sequence[bytes], tx: Edits) -> StoreChange:
+        """Forget images. The tables change before the file system frees any cluster. Raises NoImageFound."""
+        table = self.growable()
+        going = [self._entry(image_id) for image_id in image_ids]
+        gone = {entry.image_id for entry in going}
+        staying = [entry for entry in table.entries if entry.image_id not in gone]
+        for entry in going:
+            self._mark_removed(entry, tx)
+        if not staying:
+            wipe([*_table_places(table)], tx, Stage.ALLOCATE)
+            return StoreChange(release=tuple(claim.name for claim in claims_of(table)))
+        if table.entries[-1].image_id in gone:
+            staying[-1] = replace(staying[-1], inter_number=0, inter_offset=0)
+        after = replace(table, generation=table.generation + 1, created=now(), entries=tuple(staying))
+        put_ends(after, tx, Stage.ALLOCATE)
+        left = {claim.name for claim in claims_of(after)}
+        release = tuple(claim.name for claim in claims_of(table) if claim.name not in left)
+        return StoreChange(release=release, directory=table.room)
+
+    def repair(self, tx: Edits) -> StoreChange:
+        """Write the tables in ``lost`` again; those that are intact stay as they are."""
+        self._must_be_in_place()
+        table = replace(self.table, created=now()) if self.rebuilt else self.table
+        if naming.TOC_END in self.lost:
+            put_table(table, tx, TableKind.TOC_END, Stage.PUBLISH)
+        if naming.TOC_BEGIN in self.lost and table.toc_begin_offset:
+            put_table(table, tx, TableKind.TOC_BEGIN, Stage.PUBLISH)
+        for entry in table.entries:
+            if naming.inter_name(entry.inter_number) in self.lost:
+                put_table(table, tx, TableKind.INTER, Stage.PUBLISH, entry=entry)
+        return StoreChange(claims=claims_of(table), directory=table.room)
+
+    def _entry(self, image_id: bytes) -> Entry:
+        for entry in self.table.entries:
+            if entry.image_id == image_id:
+                return entry
+        raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
+
+    def _must_be_in_place(self) -> None:
+        if self.base:
+            raise IntegrityError(
+                f"the container was made for a partition that started {-self.base} bytes from here",
+                hint="restore its images elsewhere, then make a new container",
+            )
+
+    def _mark_removed(self, entry: Entry, tx: Edits) -> None:
+        """Segment 0 says that its image is gone, so that no scan brings it back."""
+        place = int(entry.placement.places[0])
+        try:
+            header = SegmentHeader.unpack(tx.view.read(place, SEGMENT_HEADER))
+        except IntegrityError:
+            tx.edit(place, bytes(SECTOR), Stage.ALLOCATE)
+        else:
+            tx.edit(place, replace(header, state=ImageState.REMOVED).pack()[:SECTOR], Stage.ALLOCATE)
+
+    def _header_findings(self) -> Iterator[Finding]:
+        for image in self.found:
+            if image.entry is not None:
+                yield from self._check_headers(image.entry)
+
+    def _check_headers(self, entry: Entry) -> Iterator[Finding]:
+        """One finding for each segment header that is not what the table says."""
+        reached = 0
+        for number, place in enumerate(entry.placement.places.tolist()):
+            payload = int(entry.placement.payloads[number])
+            try:
+                header = SegmentHeader.unpack(self.volume.read(self.base + place, SEGMENT_HEADER))
+                same = (header.image_id, header.sequence, header.stream_offset, header.payload_length, header.runs)
+                wrong = same != (entry.image_id, number, reached, payload, entry.placement.segment_runs(number))
+                message = "belongs to something else" if wrong else ""
+            except InpartError as error:
+                message = f"is damaged: {error.message}"
+            if message:
+                yield Finding(
+                    Severity.WARNING, "container.segment-header", f"byte {place}",
+                    f"the header of segment {number} of image {entry.summary.name} {message}",
+                )  # fmt: skip
+            reached += payload
+
+
+def _table_places(table: Table) -> Iterator[int]:
+    yield from (table.geometry.slot_offset(slot) for slot in (0, 1))
+    yield from table.control_offsets().values()
