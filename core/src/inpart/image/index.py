@@ -8,11 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpart.contracts import SystemArea
+from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents
 from inpart.image.coding import decode_extents, encode_extents
+from inpart.image.frame import Frame
 from inpart.image.manifest import Manifest
 from inpart.image.meta import ExtraAreas
-from inpart.image.structs import FRAME_SIZE, INDEX_SIZE, MAX_RUNS, NO_ID, TABLE_DTYPE, ChunkState, IndexHeader, damaged
+from inpart.image.structs import (
+    FRAME_SIZE,
+    INDEX_SIZE,
+    MAX_CHUNKS,
+    MAX_RUNS,
+    NO_ID,
+    TABLE_DTYPE,
+    ChunkState,
+    IndexHeader,
+    damaged,
+)
 
 Table = NDArray[np.void]
 
@@ -22,7 +34,7 @@ class Index:
     """All that a reader needs before it reads chunks.
 
     ``table`` has one row of ``TABLE_DTYPE`` for each chunk with used bytes, by ascending chunk number. ``digest`` is
-    the BLAKE3 of the stored index, empty for one rebuilt from frames.
+    the BLAKE3 of the stored index, empty for one rebuilt from frames. ``frames_end`` is where the frames end.
     """
 
     image_id: bytes
@@ -34,6 +46,39 @@ class Index:
     system_areas: tuple[SystemArea, ...] = ()
     extra_areas: ExtraAreas = field(default_factory=dict)
     digest: bytes = b""
+    frames_end: int = 0
+
+
+class TableBuilder:
+    """A chunk table that grows row by row."""
+
+    def __init__(self) -> None:
+        self._rows: Table = np.zeros(1024, dtype=TABLE_DTYPE)
+        self._count = 0
+
+    @property
+    def table(self) -> Table:
+        """The rows so far."""
+        return self._rows[: self._count]
+
+    def add(
+        self, chunk: int, state: ChunkState, length: int, digest: bytes, frame: Frame | None = None, offset: int = 0
+    ) -> None:
+        """One chunk of ``length`` used bytes; ``frame``, at ``offset`` of the stream, if it is stored.
+
+        Raises FilesystemUnsupported if there are too many.
+        """
+        if self._count == MAX_CHUNKS:
+            raise FilesystemUnsupported(f"the image has more than {MAX_CHUNKS} chunks", hint="make it in larger chunks")
+        if self._count == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+        row = self._rows[self._count]
+        row["chunk"], row["state"], row["plain_length"] = chunk, state, length
+        row["digest"] = np.frombuffer(digest, dtype=np.uint8)
+        if frame:
+            row["encoding"], row["frame_offset"], row["runs_length"] = frame.encoding, offset, frame.runs_length
+            row["body_length"], row["body_crc"] = frame.body_length, frame.body_crc
+        self._count += 1
 
 
 def pack_index(manifest: Manifest, meta_frame: bytes, extents: Extents, table: Table) -> bytes:

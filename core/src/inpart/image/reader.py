@@ -12,6 +12,7 @@ from inpart.contracts import Encoding, Finding
 from inpart.errors import InpartError, IntegrityError, PluginError, UsageError
 from inpart.extents import Extents
 from inpart.image.chunks import pipeline_depth
+from inpart.image.frame import Frame, FrameKind
 from inpart.image.index import Index, Table, unpack_index
 from inpart.image.meta import Meta
 from inpart.image.pipeline import ordered_map
@@ -22,11 +23,10 @@ from inpart.image.structs import (
     HEADER_SIZE,
     ChunkState,
     Footer,
-    Frame,
-    FrameKind,
     Header,
     damaged,
 )
+from inpart.image.verify import Level, Progress, verify_image
 from inpart.volume import Volume
 
 Encodings = Mapping[int, Encoding]
@@ -44,13 +44,24 @@ class ImageReader:
     """An image stream, opened. Methods may be called from several threads."""
 
     def __init__(
-        self, stream: Volume, encodings: Encodings, parent: ImageReader | None = None, *, index: Index | None = None
+        self,
+        stream: Volume,
+        encodings: Encodings,
+        parent: ImageReader | None = None,
+        *,
+        index: Index | None = None,
+        findings: tuple[Finding, ...] = (),
+        lost: Extents | None = None,
     ) -> None:
-        """``index`` is given only for a stream whose own is lost. Raises IntegrityError, FilesystemUnsupported."""
+        """The last three are for a stream opened in spite of damage; see ``open_damaged``.
+
+        Raises IntegrityError, FilesystemUnsupported; UsageError if ``parent`` is not the image's parent.
+        """
         self.stream = stream
         self.encodings = encodings
         self.index = index or read_index(stream, encodings)
-        self.findings: tuple[Finding, ...] = ()
+        self.findings = findings
+        self.lost = lost or Extents()
         self.manifest = self.index.manifest
         self.partition_size = self.index.partition_size
         self.chunk_size = self.index.chunk_size
@@ -109,6 +120,7 @@ class ImageReader:
         return body
 
     def decode_body(self, number: int, row: int, body: bytes) -> bytes:
+        """The used bytes of chunk ``number``, in ``row`` of the table, from its encoded body. Raises IntegrityError."""
         entry = self.chunks[row]
         state, size = int(entry["state"]), int(entry["plain_length"])
         if state == ChunkState.ZERO:
@@ -133,6 +145,7 @@ class ImageReader:
         return self.parent.read_chunk(number)
 
     def chunk_error(self, number: int, what: str) -> IntegrityError:
+        """The error that names the image, the chunk and its place in the partition."""
         start, end = number * self.chunk_size, (number + 1) * self.chunk_size
         return IntegrityError(
             f"image {self.manifest.name}, chunk {number} (partition bytes {start} to {end}): {what}",
@@ -146,6 +159,10 @@ class ImageReader:
         """
         depth = pipeline_depth(self.chunk_size)
         return ordered_map(self._bodies(within), self._decoded, depth=depth)
+
+    def verify(self, level: Level = "full", progress: Progress | None = None) -> Iterator[Finding]:
+        """What is wrong with the stored bytes; see ``verify_image``."""
+        return verify_image(self, level, progress)
 
     def _bodies(self, within: Extents | None) -> Iterator[tuple[int, int, bytes]]:
         for row, number in enumerate(self.chunks["chunk"].tolist()):
@@ -197,7 +214,7 @@ def load_index(stream: Volume, footer: Footer, encodings: Encodings, header: Hea
     meta = unpack_meta(parts.meta_frame, encodings)
     return Index(
         stated.image_id, stated.partition_size, stated.chunk_size, parts.manifest, parts.extents, parts.table,
-        meta.system_areas, meta.extra_areas, footer.digest,
+        meta.system_areas, meta.extra_areas, footer.digest, footer.index_offset,
     )  # fmt: skip
 
 

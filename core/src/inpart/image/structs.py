@@ -21,7 +21,6 @@ MAJOR = 1
 MINOR = 0
 
 HEADER_MAGIC = b"\x8eIPIMAGE"
-FRAME_MAGIC = b"\x8eIPFRAME"
 INDEX_MAGIC = b"\x8eIPINDEX"
 FOOTER_MAGIC = b"\x8eIPFINAL"
 
@@ -37,13 +36,11 @@ MAX_RUNS = 1 << 24
 MAX_RUNS_LENGTH = 128 * MIB
 MAX_META_LENGTH = 64 * MIB
 MAX_MANIFEST_LENGTH = 4 * MIB
-MAX_SKIP = 1 << 16
 MAX_PARTITION = 1 << 62
 
 NO_ID = bytes(16)
 
 _HEADER = struct.Struct("<8sHHI16s16sQI")
-_FRAME = struct.Struct("<8sBBHI16sIIIIIQI32sI")
 _INDEX = struct.Struct("<8sI16s16sQIIQII")
 _FOOTER = struct.Struct("<8sHHI16sQQQ32s")
 _CRC = struct.Struct("<I")
@@ -58,7 +55,7 @@ TABLE_DTYPE = np.dtype(
         ("runs_length", "<u4"),
         ("plain_length", "<u4"),
         ("body_length", "<u4"),
-        ("payload_crc", "<u4"),
+        ("body_crc", "<u4"),
         ("digest", "u1", (BLAKE3_SIZE,)),
     ]
 )
@@ -73,18 +70,6 @@ class ChunkState(IntEnum):
     PARENT = 3
 
 
-class FrameKind(IntEnum):
-    """DATA: one chunk. SKIP: chunks that need no body. META: what describes the partition."""
-
-    DATA = 1
-    SKIP = 2
-    META = 3
-
-
-LAST = 1
-"""Frame flag: no frame follows."""
-
-
 @dataclass(frozen=True)
 class Header:
     """The first 4096 bytes of a stream."""
@@ -97,7 +82,7 @@ class Header:
     minor: int = MINOR
 
     def pack(self) -> bytes:
-        return _seal(
+        return seal(
             _HEADER.pack(
                 HEADER_MAGIC,
                 self.major,
@@ -114,90 +99,13 @@ class Header:
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> Self:
         """Raises IntegrityError, FilesystemUnsupported."""
-        _check_seal(data, HEADER_SIZE, HEADER_MAGIC, "header")
+        check_seal(data, HEADER_SIZE, HEADER_MAGIC, "header")
         _, major, minor, size, image_id, parent_id, partition_size, chunk_size = _HEADER.unpack_from(data)
         check_version(major, minor)
         if size != HEADER_SIZE:
             raise damaged("header", f"states a size of {size}")
         check_geometry(partition_size, chunk_size, "header")
         return cls(image_id, parent_id, partition_size, chunk_size, major, minor)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The 128 bytes before the coded runs and the body of a frame. Lengths in bytes."""
-
-    kind: FrameKind
-    image_id: bytes
-    sequence: int
-    partition_size: int
-    chunk_size: int
-    chunk: int = 0
-    count: int = 0
-    flags: int = 0
-    encoding: int = 0
-    runs_length: int = 0
-    plain_length: int = 0
-    body_length: int = 0
-    digest: bytes = bytes(BLAKE3_SIZE)
-    payload_crc: int = 0
-
-    @property
-    def size(self) -> int:
-        """Header, runs and body together."""
-        return FRAME_SIZE + self.runs_length + self.body_length
-
-    def pack(self) -> bytes:
-        return _seal(
-            _FRAME.pack(
-                FRAME_MAGIC,
-                self.kind,
-                self.flags,
-                self.encoding,
-                self.sequence,
-                self.image_id,
-                self.chunk,
-                self.count,
-                self.runs_length,
-                self.plain_length,
-                self.body_length,
-                self.partition_size,
-                self.chunk_size,
-                self.digest,
-                self.payload_crc,
-            ),
-            FRAME_SIZE,
-        )
-
-    @classmethod
-    def unpack(cls, data: bytes | memoryview) -> Self:
-        """Raises IntegrityError for a header whose checksum or bounds are wrong."""
-        _check_seal(data, FRAME_SIZE, FRAME_MAGIC, "frame header")
-        (
-            _, kind, flags, encoding, sequence, image_id, chunk, count, runs_length, plain_length, body_length,
-            partition_size, chunk_size, digest, payload_crc,
-        ) = _FRAME.unpack_from(data)  # fmt: skip
-        check_geometry(partition_size, chunk_size, "frame header")
-        if kind not in FrameKind.__members__.values():
-            raise damaged("frame header", f"has the unknown kind {kind}")
-        frame = cls(
-            FrameKind(kind), image_id, sequence, partition_size, chunk_size, chunk, count, flags, encoding,
-            runs_length, plain_length, body_length, digest, payload_crc,
-        )  # fmt: skip
-        frame._check_lengths()
-        return frame
-
-    def _check_lengths(self) -> None:
-        span = -(-self.partition_size // self.chunk_size)
-        if self.kind is FrameKind.META:
-            fits = max(self.plain_length, self.body_length) <= MAX_META_LENGTH and not self.runs_length
-        elif self.kind is FrameKind.SKIP:
-            fits = self.body_length == self.count <= MAX_SKIP and self.runs_length <= max_skip_runs(self.chunk_size)
-        else:
-            fits = self.body_length <= self.plain_length <= self.chunk_size and self.count == 1
-            fits = fits and self.runs_length <= max_chunk_runs(self.chunk_size)
-        if not fits or self.chunk + self.count > span:
-            raise damaged("frame header", "has impossible lengths")
 
 
 @dataclass(frozen=True)
@@ -221,7 +129,7 @@ class IndexHeader:
         )
 
     def pack(self) -> bytes:
-        return _seal(
+        return seal(
             _INDEX.pack(
                 INDEX_MAGIC,
                 self.chunk_size,
@@ -240,7 +148,7 @@ class IndexHeader:
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> Self:
         """Raises IntegrityError."""
-        _check_seal(data, INDEX_SIZE, INDEX_MAGIC, "index header")
+        check_seal(data, INDEX_SIZE, INDEX_MAGIC, "index header")
         (_, chunk_size, image_id, parent_id, partition_size, manifest_length, meta_length, runs_length, chunks, _) = (
             _INDEX.unpack_from(data)
         )
@@ -270,7 +178,7 @@ class Footer:
     minor: int = MINOR
 
     def pack(self) -> bytes:
-        return _seal(
+        return seal(
             _FOOTER.pack(
                 FOOTER_MAGIC,
                 self.major,
@@ -288,22 +196,12 @@ class Footer:
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> Self:
         """Raises IntegrityError, FilesystemUnsupported."""
-        _check_seal(data, FOOTER_SIZE, FOOTER_MAGIC, "footer")
+        check_seal(data, FOOTER_SIZE, FOOTER_MAGIC, "footer")
         _, major, minor, size, image_id, offset, length, stream_size, digest = _FOOTER.unpack_from(data)
         check_version(major, minor)
         if size != FOOTER_SIZE or offset < HEADER_SIZE or offset + length + FOOTER_SIZE != stream_size:
             raise damaged("footer", "has impossible lengths")
         return cls(image_id, offset, length, stream_size, digest, major, minor)
-
-
-def max_chunk_runs(chunk_size: int) -> int:
-    """The longest coded runs of one chunk: a pair of numbers for each used byte between unused ones, and slack."""
-    return chunk_size + 32
-
-
-def max_skip_runs(chunk_size: int) -> int:
-    """The longest coded runs of a SKIP frame."""
-    return max(max_chunk_runs(chunk_size), 20 * MAX_SKIP)
 
 
 def check_geometry(partition_size: int, chunk_size: int, where: str) -> None:
@@ -332,12 +230,14 @@ def damaged(where: str, what: str) -> IntegrityError:
     )
 
 
-def _seal(fields: bytes, size: int) -> bytes:
+def seal(fields: bytes, size: int) -> bytes:
+    """``fields`` padded with zeros to ``size`` bytes, the last four being the CRC-32C of the others."""
     body = fields.ljust(size - _CRC.size, b"\0")
     return body + _CRC.pack(crc32c(body))
 
 
-def _check_seal(data: bytes | memoryview, size: int, magic: bytes, where: str) -> None:
+def check_seal(data: bytes | memoryview, size: int, magic: bytes, where: str) -> None:
+    """Raise IntegrityError unless ``data`` starts with ``size`` sealed bytes with that magic number."""
     if len(data) < size:
         raise damaged(where, "is cut short")
     if bytes(data[: len(magic)]) != magic:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 
 from inpart.extents import Extents
 from inpart.image.reader import ImageReader
@@ -16,7 +17,7 @@ CACHE_BYTES = 32 * MIB
 class ImageVolume(ReadOnlyVolume):
     """The partition as it was when the image was made; bytes that the image does not hold read as zeros.
 
-    Decoded chunks are kept up to ``cache_bytes``; reads may come from several threads.
+    Decoded chunks are kept up to ``cache_bytes``; reads may come from several threads, which then decode in parallel.
     """
 
     def __init__(self, reader: ImageReader, *, cache_bytes: int = CACHE_BYTES) -> None:
@@ -27,6 +28,7 @@ class ImageVolume(ReadOnlyVolume):
         self._limit = cache_bytes
         self._cached = 0
         self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._pending: dict[int, Future[bytes]] = {}
         self._lock = threading.Lock()
 
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
@@ -57,15 +59,32 @@ class ImageVolume(ReadOnlyVolume):
             skip += end - start
 
     def _chunk(self, number: int) -> bytes:
+        """The used bytes of a chunk; a thread that wants a chunk that another one decodes waits for it."""
         with self._lock:
             if number in self._cache:
                 self._cache.move_to_end(number)
                 return self._cache[number]
-        content = self.reader.read_chunk(number)
+            pending = self._pending.get(number)
+            mine: Future[bytes] = Future()
+            if pending is None:
+                self._pending[number] = mine
+        if pending is not None:
+            return pending.result()
+        try:
+            content = self.reader.read_chunk(number)
+        except BaseException as error:
+            mine.set_exception(error)
+            with self._lock:
+                del self._pending[number]
+            raise
+        self._keep(number, content)
+        mine.set_result(content)
+        return content
+
+    def _keep(self, number: int, content: bytes) -> None:
         with self._lock:
-            if number not in self._cache:
-                self._cache[number] = content
-                self._cached += len(content)
+            del self._pending[number]
+            self._cache[number] = content
+            self._cached += len(content)
             while self._cached > self._limit and len(self._cache) > 1:
                 self._cached -= len(self._cache.popitem(last=False)[1])
-        return content

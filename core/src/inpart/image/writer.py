@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import numpy as np
 
-from inpart.checksums import BLAKE3_SIZE, all_zero, blake3_digest, crc32c
+from inpart.checksums import blake3_digest, crc32c
 from inpart.contracts import Encoding, SystemArea
 from inpart.errors import FilesystemUnsupported, OutOfBounds, UsageError
 from inpart.extents import Extents
-from inpart.image.chunks import default_chunk_size, gather, pipeline_depth, used_chunks
+from inpart.image.chunks import default_chunk_size
 from inpart.image.coding import encode_extents
-from inpart.image.index import pack_index
+from inpart.image.frame import LAST, MAX_SKIP, NO_DIGEST, Frame, FrameKind
+from inpart.image.index import TableBuilder, pack_index
 from inpart.image.manifest import Manifest
 from inpart.image.meta import ExtraAreas, Meta
+from inpart.image.packing import STORE_ID, Packed, Packer
 from inpart.image.pipeline import ordered_map
 from inpart.image.reader import ImageReader
 from inpart.image.structs import (
     FOOTER_SIZE,
-    LAST,
-    MAX_CHUNKS,
     MAX_RUNS,
-    MAX_SKIP,
     NO_ID,
-    TABLE_DTYPE,
     ChunkState,
     Footer,
-    Frame,
-    FrameKind,
     Header,
     check_geometry,
 )
 from inpart.units import MIB
 from inpart.volume import Buffer, Volume
 
-STORE_ID = 1
-NO_DIGEST = bytes(BLAKE3_SIZE)
 _SMALL = 64 * 1024
 _BATCH = MIB
 
@@ -58,20 +51,6 @@ class WrittenImage:
     stored_chunks: int
     zero_chunks: int
     parent_chunks: int
-
-
-@dataclass
-class _Packed:
-    """One chunk on its way: ``buffer`` is given back when ``body``, which may be a view of it, has been written."""
-
-    number: int
-    runs: Extents
-    buffer: bytearray
-    length: int
-    state: ChunkState
-    digest: bytes = b""
-    encoding: int = 0
-    body: Buffer = b""
 
 
 def write_image(
@@ -108,7 +87,7 @@ def write_image(
     _check_request(source, used, begun, parent)
     writer = _Writer(sink, begun, used)
     writer.begin(Meta(begun, tuple(system_areas), dict(extra_areas or {})), encoding)
-    packer = _Packer(source, encoding, size, parent)
+    packer = Packer(source, encoding, size, parent)
     with closing(ordered_map(packer.read(used), packer.pack, depth=packer.depth)) as results:
         for packed in results:
             writer.add(packed)
@@ -141,47 +120,6 @@ def _check_request(source: Volume, used: Extents, manifest: Manifest, parent: Im
         )
 
 
-class _Packer:
-    """Reads chunks (in one thread) and hashes and encodes them (in several)."""
-
-    def __init__(self, source: Volume, encoding: Encoding, chunk_size: int, parent: ImageReader | None) -> None:
-        self.source = source
-        self.encoding = encoding
-        self.chunk_size = chunk_size
-        self.parent = parent
-        self.depth = pipeline_depth(chunk_size)
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
-        for _ in range(self.depth):
-            self._free.put(bytearray())
-
-    def read(self, used: Extents) -> Iterator[_Packed]:
-        scratch = bytearray(self.chunk_size)
-        for number, runs in used_chunks(used, self.chunk_size):
-            buffer, length = self._free.get(), runs.total
-            if len(buffer) < length:
-                buffer = bytearray(self.chunk_size if length * 4 > self.chunk_size else length)
-            gather(self.source, runs, memoryview(buffer)[:length], scratch)
-            yield _Packed(number, runs, buffer, length, ChunkState.STORED)
-
-    def pack(self, chunk: _Packed) -> _Packed:
-        plain = memoryview(chunk.buffer)[: chunk.length]
-        chunk.digest = blake3_digest(plain)
-        if all_zero(plain):
-            chunk.state = ChunkState.ZERO
-        elif self.parent and self.parent.has_same(chunk.number, chunk.runs, chunk.digest):
-            chunk.state = ChunkState.PARENT
-        else:
-            body = self.encoding.encode(plain)
-            shorter = len(body) < chunk.length
-            chunk.encoding = self.encoding.encoding_id if shorter else STORE_ID
-            chunk.body = body if shorter else plain
-        return chunk
-
-    def release(self, chunk: _Packed) -> None:
-        chunk.body = b""
-        self._free.put(chunk.buffer)
-
-
 class _Writer:
     """Puts packed chunks into the stream and keeps the chunk table."""
 
@@ -190,10 +128,9 @@ class _Writer:
         self._manifest = manifest
         self._used = used
         self._last = (used.end - 1) // manifest.chunk_size if used else -1
-        self._table = np.zeros(1024, dtype=TABLE_DTYPE)
-        self._rows = 0
+        self._table = TableBuilder()
         self._sequence = 0
-        self._skipped: list[_Packed] = []
+        self._skipped: list[Packed] = []
         self._skipped_runs = 0
         self._meta_frame = b""
 
@@ -211,21 +148,17 @@ class _Writer:
         self._meta_frame = frame.pack() + body
         self._out.put(self._meta_frame)
 
-    def add(self, chunk: _Packed) -> None:
-        if self._rows == MAX_CHUNKS:
-            raise FilesystemUnsupported(
-                f"the image has more than {MAX_CHUNKS} chunks", hint="make it with larger chunks"
-            )
+    def add(self, chunk: Packed) -> None:
         if chunk.state is ChunkState.STORED:
             self._add_stored(chunk)
         else:
-            self._row(chunk)
+            self._table.add(chunk.number, chunk.state, chunk.length, chunk.digest)
             self._skip(chunk)
 
     def finish(self) -> WrittenImage:
         self._flush_skipped()
         manifest = self._manifest.model_copy(update={"stored_bytes": self._out.size})
-        table = self._table[: self._rows]
+        table = self._table.table
         index = pack_index(manifest, self._meta_frame, self._used, table)
         digest, offset = blake3_digest(index), self._out.size
         stream_size = offset + len(index) + FOOTER_SIZE
@@ -243,7 +176,7 @@ class _Writer:
             count[ChunkState.PARENT],
         )
 
-    def _add_stored(self, chunk: _Packed) -> None:
+    def _add_stored(self, chunk: Packed) -> None:
         self._flush_skipped()
         runs = encode_extents(chunk.runs, chunk.number * self._manifest.chunk_size)
         offset = self._out.size
@@ -251,11 +184,11 @@ class _Writer:
             FrameKind.DATA, runs, chunk.body, chunk=chunk.number, count=1, encoding=chunk.encoding,
             plain_length=chunk.length, digest=chunk.digest, flags=LAST if chunk.number == self._last else 0,
         )  # fmt: skip
-        self._row(chunk, frame, offset)
+        self._table.add(chunk.number, chunk.state, chunk.length, chunk.digest, frame, offset)
         self._out.put(frame.pack() + runs)
         self._out.put(chunk.body)
 
-    def _skip(self, chunk: _Packed) -> None:
+    def _skip(self, chunk: Packed) -> None:
         first = self._skipped[0].number if self._skipped else chunk.number
         if chunk.number - first >= MAX_SKIP or self._skipped_runs + len(chunk.runs) > MAX_SKIP:
             self._flush_skipped()
@@ -285,21 +218,10 @@ class _Writer:
         manifest = self._manifest
         frame = Frame(
             kind, manifest.id_bytes, self._sequence, manifest.partition.size, manifest.chunk_size, chunk, count, flags,
-            encoding, len(runs), plain_length, len(body), digest, crc32c(body, crc32c(runs)),
+            encoding, len(runs), plain_length, len(body), digest, crc32c(runs), crc32c(body),
         )  # fmt: skip
         self._sequence += 1
         return frame
-
-    def _row(self, chunk: _Packed, frame: Frame | None = None, offset: int = 0) -> None:
-        if self._rows == len(self._table):
-            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
-        row = self._table[self._rows]
-        row["chunk"], row["state"], row["plain_length"] = chunk.number, chunk.state, chunk.length
-        row["digest"] = np.frombuffer(chunk.digest, dtype=np.uint8)
-        if frame:
-            row["encoding"], row["frame_offset"], row["runs_length"] = frame.encoding, offset, frame.runs_length
-            row["body_length"], row["payload_crc"] = frame.body_length, frame.payload_crc
-        self._rows += 1
 
 
 class _Out:
