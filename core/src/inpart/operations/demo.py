@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -86,14 +85,12 @@ class Demo:
         self._say(Step(title, result, seconds, self._picture() if picture else ()))
 
     def _unpack(self) -> str:
-        packed = files("inpart").joinpath("data", DISK).read_bytes()
-        size = zstandard.frame_content_size(packed)
-        with FileVolume.create(self._path, size) as disk, zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-            for offset in range(0, size, MIB):
-                piece = _exactly(reader, min(MIB, size - offset))
-                if not all_zero(piece):
-                    disk.write(offset, piece)
-        return f"{self._path}, {format_size(size)}"
+        content = memoryview(zstandard.decompress(files("inpart").joinpath("data", DISK).read_bytes()))
+        with FileVolume.create(self._path, len(content)) as disk:
+            for offset in range(0, len(content), MIB):
+                if not all_zero(content[offset : offset + MIB]):
+                    disk.write(offset, content[offset : offset + MIB])
+        return f"{self._path}, {format_size(len(content))}"
 
     def _describe(self) -> str:
         info = probe(self._session, self._address).info
@@ -193,10 +190,3 @@ def _digest(pieces: Iterator[bytes]) -> str:
 
 def _digest_of(volume: Volume, extents: Extents) -> str:
     return _digest(volume.read(start, end - start) for start, end in extents.split(MIB).tolist())
-
-
-def _exactly(reader: io.RawIOBase, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (piece := reader.read(size - len(data))):
-        data += piece
-    return data
