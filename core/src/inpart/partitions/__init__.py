@@ -1,6 +1,7 @@
 """Partition tables: read, locate, copy, put back; and the addresses by which people name partitions."""
 
 from inpart.partitions.address import Address, Target, open_target, parse_address
+from inpart.partitions.devices import reread_partitions
 from inpart.partitions.mbr import Chs, MasterBootRecord, MbrEntry, parse_chs
 from inpart.partitions.model import Note, PartitionEntry, PartitionTable, TableArea, TableKind
 from inpart.partitions.reader import read_table
@@ -28,6 +29,7 @@ __all__ = [
     "read_table",
     "repair_entry",
     "repair_table",
+    "reread_partitions",
     "save_table",
     "saved_table",
     "table_areas",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+BLKRRPART = 0x125F
 _SYS_DEV = Path("/sys/dev/block")
 _DEV = Path("/dev")
 SYSFS_SECTOR = 512
@@ -68,3 +70,18 @@ def _node(directory: Path) -> Path:
         if key == "DEVNAME":
             return _DEV / value
     return _DEV / directory.name.replace("!", "/")
+
+
+def reread_partitions(path: Path) -> bool:
+    """Ask the kernel to read the table of a block device again; false if it will not, as when one is busy."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.ioctl(fd, BLKRRPART)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True

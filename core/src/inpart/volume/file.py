@@ -90,8 +90,8 @@ class FileVolume(Volume):
             raise DeviceBusy(f"{self.name} is in use: {users[0]}", hint="unmount it or stop what uses it, then repeat")
 
     def _lock(self, fd: int) -> None:
-        """Patient for a moment: udev locks a disk while it looks at it."""
-        deadline = time.monotonic() + _LOCK_PATIENCE
+        """Patient for a moment with devices: udev locks a disk while it looks at it."""
+        deadline = time.monotonic() + (_LOCK_PATIENCE if stat.S_ISBLK(os.fstat(fd).st_mode) else 0)
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
