@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from inpart.contracts import Edits, Stage
@@ -140,8 +141,8 @@ class Mover:
         places = self._moved_to(places)
         order = np.argsort(places)
         places, heads = places[order], heads[order]
-        cuts = np.flatnonzero(np.diff(places // _PAGE, prepend=-1))
-        for first, end in zip(cuts.tolist(), [*cuts[1:].tolist(), len(places)], strict=True):
+        bounds = [*np.flatnonzero(np.diff(places // _PAGE, prepend=-1)).tolist(), len(places)]
+        for first, end in pairwise(bounds):
             low = int(places[first])
             data = bytearray(self.tx.view.read(low, int(places[end - 1]) + SLOT - low))
             slots = np.frombuffer(data, dtype=DIR)
