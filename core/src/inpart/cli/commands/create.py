@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,10 @@ from inpart.contracts import State
 from inpart.operations.create import CreateOptions, CreateReport, create
 from inpart.operations.scope import Selection
 
-Allow = Annotated[bool, typer.Option(help="Image a file system in this state all the same.")]
+
+def _allow(state: State) -> Any:
+    """The option that accepts a file system in this state."""
+    return typer.Option(f"--allow-{state.value}", help=f"Image a file system in the state {state.value}.")
 
 
 @_command(writes=True)
@@ -39,10 +42,10 @@ def command(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Write the image to a new file, not into the partition.")
     ] = None,
-    allow_dirty: Allow = False,
-    allow_errors: Allow = False,
-    allow_needs_replay: Allow = False,
-    allow_hibernated: Allow = False,
+    allow_dirty: Annotated[bool, _allow(State.DIRTY)] = False,
+    allow_errors: Annotated[bool, _allow(State.ERRORS)] = False,
+    allow_needs_replay: Annotated[bool, _allow(State.NEEDS_REPLAY)] = False,
+    allow_hibernated: Annotated[bool, _allow(State.HIBERNATED)] = False,
 ) -> None:
     """Make an image of a partition and keep it inside that partition."""
     session = run.session(

@@ -1,0 +1,112 @@
+"""The console examples of the documents, run as they stand; and the lists in docs/CLI.md against the program."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+from inpart import config
+from inpart.cli.app import COMMANDS, build
+from inpart.errors import ExitCode
+
+ROOT = Path(__file__).parents[1]
+CLI = ROOT / "docs" / "CLI.md"
+COMMON = {"--json", "--progress", "--quiet", "-q", "--verbose", "-v", "--debug", "--config", "--filesystem"}
+HELP = {"--help", "-h"}
+WRITING = {"--dry-run", "-n", "--yes", "-y"}
+
+
+class Example(NamedTuple):
+    line: int
+    command: str
+    expected: str
+
+
+def examples(text: str) -> Iterator[Example]:
+    """Each ``$ command`` of the console blocks, with the output that follows it."""
+    for block in re.finditer(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        at = text.count("\n", 0, block.start(1)) + 1
+        for part in re.finditer(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block[1], re.MULTILINE):
+            yield Example(at + block[1].count("\n", 0, part.start()), part[1], part[2])
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/CLI.md"])
+def test_examples_do_what_the_document_says(document: str, tmp_path: Path) -> None:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TZ": "UTC"}
+    found = list(examples((ROOT / document).read_text()))
+    assert found
+    for example in found:
+        done = subprocess.run(
+            ["bash", "-c", example.command],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        output = done.stdout + (f"[exit code {done.returncode}]\n" if done.returncode else "")
+        same = doctest.OutputChecker().check_output(
+            example.expected, output, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        )
+        assert same, f"{document}, line {example.line}: $ {example.command}\n{output}"
+
+
+def sections() -> dict[str, str]:
+    """Command and the text about it."""
+    parts = re.split(r"^### `inpart (\w+)[^`]*`$", CLI.read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def options_in(text: str) -> set[str]:
+    """The options that the first column of a table lists."""
+    rows = re.findall(r"^\| (`-.*?) \|", text, re.MULTILINE)
+    return {option for row in rows for option in re.findall(r"`(-[\w-]+)`", row)}
+
+
+def parameters(command: Any) -> set[str]:
+    named = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    return {option for parameter in named for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def command_of(name: str) -> Any:
+    command = typer.main.get_command(build([name])).commands[name]  # type: ignore[attr-defined]
+    return next(iter(command.commands.values())) if hasattr(command, "commands") else command
+
+
+def test_every_command_is_described_and_no_other() -> None:
+    assert list(COMMANDS) == [name for name in COMMANDS if name in sections()]
+    assert set(sections()) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_described_and_no_other(name: str) -> None:
+    found = parameters(command_of(name)) - HELP
+    assert found >= COMMON
+    assert options_in(sections()[name]) == found - COMMON - WRITING
+
+
+def test_the_common_options_are_described() -> None:
+    text = CLI.read_text()
+    start, end = text.index("## Options of every command"), text.index("## Exit codes")
+    assert options_in(text[start:end]) == COMMON | HELP | WRITING
+
+
+def test_every_exit_code_is_described() -> None:
+    text = CLI.read_text()
+    codes = re.findall(r"^\| (\d+) \|", text[text.index("## Exit codes") :], re.MULTILINE)
+    assert [int(code) for code in codes] == sorted(ExitCode)
+
+
+def test_every_setting_is_described() -> None:
+    keys = [key for key, _, _ in config.load(environment={}).rows()]
+    assert re.findall(r"^\| `(\w+\.\w+)` \|", sections()["config"], re.MULTILINE) == keys
