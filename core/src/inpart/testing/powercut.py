@@ -1,160 +1,97 @@
-"""Power cuts: what a disk may hold when the power fails between, or in the middle of, recorded writes.
-
-A flush makes everything written before it durable. Of the writes since the last flush any may have arrived, whole
-or in part, in any order; only a sector is written whole or not at all.
-"""
+"""Recording what an action writes, cutting it off at any write, and running a check on the disk after every cut."""
 
 from __future__ import annotations
 
-import random
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Literal
+from unittest.mock import patch
 
-from inpart.errors import UsageError
-from inpart.volume import Buffer, MemoryVolume, Volume
+from inpart.testing.cuts import Cut, Fate, PowerCutError, Recording, Sample
+from inpart.volume import Buffer, FileVolume, MemoryVolume, Volume
 
-_CUT_ID = re.compile(r"w(\d+)-(kept|lost|torn)(?:-(\d+))?")
+__all__ = [
+    "Cut",
+    "Fate",
+    "PowerCutError",
+    "Recording",
+    "RecordingVolume",
+    "Sample",
+    "recorded_file",
+    "run_power_cuts",
+    "stop_at_each_write",
+]
+
 _COPY_STEP = 1 << 20
 
 
-class PowerCutError(BaseException):
-    """The power is gone. Not an Exception, so that nothing in the code under test can go on after it."""
-
-
-class Fate(StrEnum):
-    """What became of the writes since the last flush."""
-
-    KEPT = "kept"
-    LOST = "lost"
-    TORN = "torn"
-
-
-@dataclass(frozen=True, order=True)
-class Cut:
-    """A power cut after ``writes`` writes; ``seed`` picks what arrived of the torn ones."""
-
-    writes: int
-    fate: Fate
-    seed: int = 0
-
-    def __str__(self) -> str:
-        return f"w{self.writes}-{self.fate}" + (f"-{self.seed}" if self.fate is Fate.TORN else "")
-
-    @classmethod
-    def parse(cls, text: str) -> Cut:
-        """A cut from its id, such as ``w17-torn-5``. Raises UsageError."""
-        match = _CUT_ID.fullmatch(text)
-        if match is None:
-            raise UsageError(f"{text!r} is not the id of a power cut", hint="such as w17-kept, w17-lost or w17-torn-5")
-        return cls(int(match[1]), Fate(match[2]), int(match[3] or 0))
-
-
-@dataclass
-class _Epoch:
-    """The writes between two flushes; ``first`` is the number of writes before them."""
-
-    first: int
-    writes: list[tuple[int, bytes]] = field(default_factory=list)
-
-
 class RecordingVolume(Volume):
-    """Passes everything on to ``base`` and keeps all writes and flushes; the disk after any cut can be made of them.
+    """Passes everything on to ``base`` and keeps all writes and flushes in ``recording``.
 
-    With ``stop_after`` the power fails when that many writes are done: the next write, and all that is tried after
-    it, raises PowerCutError.
+    With ``stop_after`` the power fails when that many writes are done, as for ``Recording``.
     """
 
     def __init__(self, base: Volume, *, stop_after: int | None = None) -> None:
         self.base = base
         self.size, self.name, self.sector_size = base.size, base.name, base.sector_size
         self.writable = True
-        self.stop_after = stop_after
-        self.writes = 0
-        self._initial = _copy_of(base)
-        self._epochs = [_Epoch(0)]
-        self._dead = False
+        self.recording = Recording(_copy_of(base), name=base.name, sector_size=base.sector_size, stop_after=stop_after)
 
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         self.base.readinto(offset, buffer)
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
-        self._dead = self._dead or self.writes == self.stop_after
-        self._alive()
+        self.recording.write(offset, data)
         self.base.write(offset, data)
-        self._epochs[-1].writes.append((offset, bytes(data)))
-        self.writes += 1
 
     def flush(self) -> None:
-        self._alive()
+        self.recording.flush()
         self.base.flush()
-        if self._epochs[-1].writes:
-            self._epochs.append(_Epoch(self.writes))
 
     def forget(self) -> None:
         self.base.forget()
 
-    def cuts(self, *, torn: int = 1) -> list[Cut]:
-        """Every cut of the recording, ``torn`` different ones of that fate at each place.
+    @property
+    def writes(self) -> int:
+        """How many writes were made."""
+        return self.recording.writes
 
-        LOST is left out: it is what the last write before the flush leaves when it is KEPT.
-        """
-        found = [Cut(0, Fate.KEPT)]
-        for epoch in self._epochs:
-            for count in range(1, len(epoch.writes) + 1):
-                writes = epoch.first + count
-                found.append(Cut(writes, Fate.KEPT))
-                found += [Cut(writes, Fate.TORN, seed) for seed in range(torn)]
-        return found
+    def cuts(self, *, torn: int = 1) -> list[Cut]:
+        """Every cut of the recording."""
+        return self.recording.cuts(torn=torn)
 
     def disks(self, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, MemoryVolume]]:
-        """(cut, the disk as it stands after it), in the order of the writes; each disk is the caller's to change."""
-        durable = MemoryVolume(self._initial, name=self.name, sector_size=self.sector_size)
-        epochs = iter(self._epochs)
-        epoch = next(epochs)
-        for cut in sorted(cuts):
-            if cut.writes > self.writes:
-                raise UsageError(f"{cut}: only {self.writes} writes were recorded")
-            while cut.writes > epoch.first + len(epoch.writes):
-                _apply(durable, epoch.writes)
-                epoch = next(epochs)
-            disk = MemoryVolume(durable.data, name=f"{self.name} after {cut}", sector_size=self.sector_size)
-            _apply(disk, self._arrived(epoch.writes[: cut.writes - epoch.first], cut))
-            yield cut, disk
+        """(cut, the disk as it stands after it), in the order of the writes."""
+        return self.recording.disks(cuts)
 
     def disk(self, cut: Cut | str) -> MemoryVolume:
         """The disk as it stands after one cut, given as such or by its id."""
-        return next(self.disks([Cut.parse(cut) if isinstance(cut, str) else cut]))[1]
-
-    def _arrived(self, writes: list[tuple[int, bytes]], cut: Cut) -> list[tuple[int, bytes]]:
-        if cut.fate is Fate.KEPT:
-            return writes
-        if cut.fate is Fate.LOST:
-            return []
-        return _torn(writes, self.sector_size, random.Random(f"{cut.writes}/{cut.seed}"))
-
-    def _alive(self) -> None:
-        if self._dead:
-            raise PowerCutError(f"the power failed after {self.writes} writes")
+        return self.recording.disk(cut)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A seeded choice of ``count`` cuts; the first and the last are always among them."""
+@contextmanager
+def recorded_file(path: Path, *, stop_after: int | None = None) -> Iterator[Recording]:
+    """Record what is written to the file at ``path`` through any ``FileVolume``, until the block ends."""
+    recording = Recording(path.read_bytes(), name=path.name, stop_after=stop_after)
+    plain_write, plain_flush = FileVolume.write, FileVolume.flush
+    place = path.resolve()
 
-    count: int
-    seed: int = 0
+    def write(self: FileVolume, offset: int, data: Buffer) -> None:
+        if self.path.resolve() == place:
+            self.check_bounds(offset, len(data))
+            recording.write(offset, data)
+        plain_write(self, offset, data)
 
-    def choose(self, cuts: list[Cut]) -> list[Cut]:
-        """At most ``count`` of ``cuts``."""
-        if len(cuts) <= self.count:
-            return cuts
-        inner = random.Random(self.seed).sample(cuts[1:-1], max(0, self.count - 2))
-        return [cuts[0], *sorted(inner), cuts[-1]]
+    def flush(self: FileVolume) -> None:
+        if self.path.resolve() == place:
+            recording.flush()
+        plain_flush(self)
+
+    with patch.object(FileVolume, "write", write), patch.object(FileVolume, "flush", flush):
+        yield recording
 
 
 def run_power_cuts(
@@ -170,8 +107,9 @@ def run_power_cuts(
     ``cuts`` are all, a sample, or ids. What ``check`` raises carries a note with the id of the cut. Cuts are
     independent: ``check`` may change the disk it gets.
     """
-    recording = RecordingVolume(prepare())
-    action(recording)
+    volume = RecordingVolume(prepare())
+    action(volume)
+    recording = volume.recording
     every = recording.cuts(torn=torn)
     if isinstance(cuts, Sample):
         chosen = cuts.choose(every)
@@ -211,36 +149,8 @@ def _stopped(prepare: Callable[[], Volume], action: Callable[[Volume], object], 
         writes += step
 
 
-def _torn(writes: list[tuple[int, bytes]], sector: int, chance: random.Random) -> list[tuple[int, bytes]]:
-    """What arrived: some sectors in any order, some writes in any order, all but one of them, or the last alone."""
-    shape = chance.choice(("sectors", "sectors", "writes", "all but one", "last"))
-    if shape == "last":
-        return writes[-1:]
-    if shape == "all but one":
-        gone = chance.randrange(len(writes))
-        return writes[:gone] + writes[gone + 1 :]
-    pieces = writes if shape == "writes" else [piece for write in writes for piece in _sectors(*write, sector)]
-    share = chance.choice((0.1, 0.5, 0.9))
-    arrived = [piece for piece in pieces if chance.random() < share]
-    chance.shuffle(arrived)
-    return arrived
-
-
-def _sectors(offset: int, data: bytes, sector: int) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at < len(data):
-        step = sector - (offset + at) % sector
-        yield offset + at, data[at : at + step]
-        at += step
-
-
 def _copy_of(volume: Volume) -> bytearray:
     copy = bytearray(volume.size)
     for low, high in volume.data_extents().split(_COPY_STEP).tolist():
         volume.readinto(low, memoryview(copy)[low:high])
     return copy
-
-
-def _apply(disk: MemoryVolume, writes: Iterable[tuple[int, bytes]]) -> None:
-    for offset, data in writes:
-        disk.write(offset, data)
