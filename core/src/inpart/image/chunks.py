@@ -6,18 +6,25 @@ from collections.abc import Iterator
 
 from inpart.extents import Extents
 from inpart.image.structs import MAX_CHUNK_SIZE
-from inpart.units import MIB
+from inpart.units import KIB, MIB
 from inpart.volume import Volume
 
 DEFAULT_CHUNK_SIZE = 4 * MIB
+_SMALLEST = 256 * KIB
+_FEW_CHUNKS = 64
 _MANY_CHUNKS = 1 << 20
 _BUFFERED = 32 * MIB
 _SCATTERED = 8
 
 
 def default_chunk_size(partition_size: int) -> int:
-    """4 MiB, and more for partitions of more than 4 TiB so that the chunk table stays small."""
+    """4 MiB; less for small partitions, where one damaged chunk should not take all metadata with it; more above 4 TiB.
+
+    At least 64 chunks make up a partition, and at most about a million, so that the chunk table stays small.
+    """
     chunk_size = DEFAULT_CHUNK_SIZE
+    while chunk_size > _SMALLEST and partition_size < chunk_size * _FEW_CHUNKS:
+        chunk_size //= 2
     while chunk_size < MAX_CHUNK_SIZE and partition_size > chunk_size * _MANY_CHUNKS:
         chunk_size *= 2
     return chunk_size

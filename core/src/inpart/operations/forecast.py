@@ -1,13 +1,12 @@
-"""Estimate: how large an image would be, what would have to move for it, and whether it fits."""
+"""What a create would cost: size, room, what must move, and whether it fits. Nothing is locked or written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inpart.contracts import State
+from inpart.contracts import FilesystemEditor, State
 from inpart.errors import NoSpace
-from inpart.extents import Extents
-from inpart.image import CHUNK_SIZE
+from inpart.image import default_chunk_size
 from inpart.operations.estimate import estimate_stream
 from inpart.operations.partition import open_healthy, open_stores
 from inpart.operations.placing import plan_placement
@@ -18,57 +17,50 @@ from inpart.partitions import open_target
 
 @dataclass(frozen=True)
 class Forecast:
-    """What create would meet; sizes in bytes. ``plan`` says where the image would go, or why it does not fit."""
+    """Sizes in bytes. ``expected_bytes`` comes from a sample, ``upper_bytes`` is never exceeded.
 
-    fits: bool
-    plan: str
-    layout: str
-    encoding: str
+    ``must_move`` is what lies where the image would go; ``verdict`` is a sentence; ``fits`` is false if create refuses.
+    """
+
     image_bytes: int
     expected_bytes: int
     upper_bytes: int
     free_bytes: int
     longest_free_run: int
     min_free: int
-    vacate_bytes: int
-    state: str
+    must_move: int
+    fits: bool
+    verdict: str
 
 
-def forecast(session: Session, address: str, selection: Selection) -> Forecast:
-    """Estimate an image of the partition at ``address`` without changing anything, whatever state it is in.
-
-    Raises FilesystemDamaged, FilesystemUnsupported, UsageError.
-    """
+def forecast(
+    session: Session, address: str, selection: Selection, encoding: str | None = None, layout: str | None = None
+) -> Forecast:
+    """Estimate an image of the partition at ``address``. An unclean file system is a warning here, not an error."""
     with open_target(address) as target:
         mounted = open_healthy(session, target.volume, tuple(State))
-        stores = open_stores(session, target.volume).stores
         scope = scope_of(mounted, selection)
-        encoding = session.plugins.encoding(session.policy.encoding)
-        size = estimate_stream(scope.view, scope.used, encoding, CHUNK_SIZE)
-        free = mounted.editor().free()
-        fits, vacate = True, 0
+        coder = session.plugins.encoding(encoding or session.policy.encoding)
+        size = estimate_stream(scope.view, scope.used, coder, default_chunk_size(target.volume.size))
+        editor = mounted.filesystem
+        free = editor.free() if isinstance(editor, FilesystemEditor) else scope.used.complement(0, 0)
+        must_move, fits = 0, True
         try:
-            placement = plan_placement(session, mounted, stores, session.policy.layout, size)
+            located = open_stores(session, target.volume)
+            name = layout or session.policy.layout
+            plan = plan_placement(session, mounted, located.stores, name, size).plan
+            must_move = (mounted.filesystem.allocated() & plan.vacate).total
+            verdict = plan.summary
         except NoSpace as error:
-            fits, plan = False, error.message
-        else:
-            plan = placement.plan.summary
-            vacate = (mounted.filesystem.allocated() & placement.plan.vacate).total
+            fits, verdict = False, error.message
         return Forecast(
-            fits=fits,
-            plan=plan,
-            layout=session.policy.layout,
-            encoding=session.policy.encoding,
             image_bytes=size.image_bytes,
             expected_bytes=size.expected,
             upper_bytes=size.upper,
-            free_bytes=free.total,
-            longest_free_run=_longest(free),
+            free_bytes=mounted.filesystem.info.free_bytes,
+            longest_free_run=int((free.array[:, 1] - free.array[:, 0]).max(initial=0)),
             min_free=session.policy.reserve(target.volume.size),
-            vacate_bytes=vacate,
-            state=mounted.filesystem.info.state.value,
+            must_move=must_move,
+            fits=fits,
+            verdict=verdict,
         )
-
-
-def _longest(extents: Extents) -> int:
-    return int((extents.array[:, 1] - extents.array[:, 0]).max()) if extents else 0

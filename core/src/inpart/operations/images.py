@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inpart.contracts import SearchMethod
 from inpart.errors import IntegrityError, NoImageFound, UsageError
-from inpart.image import ImageReader, ImageVolume, is_image_stream
+from inpart.image import ImageReader, ImageVolume, is_image_stream, open_damaged
 from inpart.operations.journals import unfinished
 from inpart.operations.session import Session
 from inpart.operations.stores import QUICK, FoundImage, Located, locate
@@ -111,11 +111,24 @@ def open_reader(session: Session, located: Located, found: FoundImage) -> ImageR
 
 
 def _read(session: Session, found: FoundImage, parent: ImageReader | None) -> ImageReader:
-    stream = found.store.open(found.summary.image_id)
-    reader = ImageReader(stream, session.plugins.encodings_by_id, parent)
-    if found.summary.digest and reader.digest != found.summary.digest:
+    reader = read_stream(session, found.store.open(found.summary.image_id), parent)
+    if found.summary.digest and reader.digest and reader.digest != found.summary.digest:
         raise IntegrityError(f"image {found.summary.name!r} is not the one that its table of contents describes")
     return reader
+
+
+def read_stream(session: Session, stream: Volume, parent: ImageReader | None = None) -> ImageReader:
+    """Open a stream; one with a lost header, index or footer is opened from its frames, with a warning.
+
+    Raises IntegrityError, FilesystemUnsupported.
+    """
+    encodings = session.plugins.encodings_by_id
+    try:
+        return ImageReader(stream, encodings, parent)
+    except IntegrityError as error:
+        reader = open_damaged(stream, encodings, parent)
+        session.warn(f"{error.message}; what is known of image {reader.manifest.name!r} comes from its frames")
+        return reader
 
 
 @contextmanager
@@ -144,7 +157,7 @@ def opened_image(
 
 
 def _open_file(session: Session, stream: Volume, wanted: str | None) -> ImageReader:
-    reader = ImageReader(stream, session.plugins.encodings_by_id)
+    reader = read_stream(session, stream)
     manifest = reader.manifest
     fits = {manifest.name, manifest.kind, "latest"}
     if wanted is not None and wanted not in fits and not manifest.image_id.startswith(wanted.lower()):

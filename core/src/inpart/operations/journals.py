@@ -10,10 +10,12 @@ from inpart.errors import InpartError, UnfinishedJournal
 from inpart.extents import Runs
 from inpart.operations.session import Session
 from inpart.operations.stores import claims_of
-from inpart.operations.vacate import JOURNAL
 from inpart.transaction import Journal, RestoreRecord, find_journal, read_restore_record, scan_for_journals
 from inpart.units import MIB, SECTOR, align_down
 from inpart.volume import Volume
+
+JOURNAL = "journal"
+"""The file in ``/.inpart`` that holds journals while there is no store to hold them."""
 
 _TAIL = 4 * MIB
 

@@ -14,7 +14,7 @@ from inpart.contracts import (
     Severity,
     State,
 )
-from inpart.errors import FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported, IntegrityError
+from inpart.errors import FilesystemDamaged, FilesystemError, FilesystemUnclean, FilesystemUnsupported, IntegrityError
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.journals import refuse_unfinished
 from inpart.operations.session import Session
@@ -57,8 +57,7 @@ def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = 
 
     Raises FilesystemDamaged with what the check found, FilesystemUnclean for a state that is not in ``allowed``.
     """
-    provider = find_filesystem(session, volume)
-    filesystem = provider.open(volume)
+    provider, filesystem = _recognised(session, volume)
     for note in filesystem.info.notes:
         session.warn(note)
     state = filesystem.info.state
@@ -74,6 +73,16 @@ def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = 
             hint="repair it with its own checker first; `inpart verify --level fs` shows all findings",
         )
     return Mounted(volume, provider, filesystem)
+
+
+def _recognised(session: Session, volume: Volume) -> tuple[FilesystemProvider, Filesystem]:
+    """The file system; where there is none because a restore was cut short, that is what is said."""
+    try:
+        provider = find_filesystem(session, volume)
+        return provider, provider.open(volume)
+    except FilesystemError:
+        refuse_unfinished(session, volume, locate(session, volume, (SearchMethod.FIXED,)).stores)
+        raise
 
 
 def describe(findings: list[Finding]) -> str:

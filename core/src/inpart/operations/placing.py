@@ -9,9 +9,10 @@ from typing import Protocol
 from inpart.contracts import Claim, FilesystemEditor, ImageSummary, Layout, Plan, PlanRequest, Store, StoreWriter
 from inpart.errors import NoSpace
 from inpart.extents import Extents, Runs
+from inpart.operations.journals import JOURNAL
 from inpart.operations.partition import Mounted
 from inpart.operations.session import Session, uninterruptible
-from inpart.operations.vacate import JOURNAL, vacate
+from inpart.operations.vacate import vacate
 from inpart.transaction import Transaction
 from inpart.volume import Buffer
 

@@ -77,6 +77,11 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
 
 def _restore(session: Session, image: OpenImage, destination: Destination, options: RestoreOptions) -> RestoreReport:
     manifest = image.reader.manifest
+    if image.reader.lost:
+        raise IntegrityError(
+            f"image {manifest.name!r} has lost {image.reader.lost.total} bytes of the partition",
+            hint="`inpart verify` names the files; extract what is intact with `inpart extract`",
+        )
     present = {one.summary.image_id for store in destination.stores for one in store.images}
     dropped = set() if options.retain else present - _chain(image)
     retained = retained_from(destination.stores, dropped)
@@ -104,8 +109,7 @@ def _restore(session: Session, image: OpenImage, destination: Destination, optio
         f"Overwrite {destination.volume.name} ({format_size(destination.volume.size)}) with image {report.name!r} "
         f"of {manifest.created:%Y-%m-%d %H:%M}?"
     )
-    written = rewrite(session, _rewrite_of(image, destination, composition, options))
-    drop_images(session, destination.volume, destination.stores, dropped)
+    written = rewrite(session, _rewrite_of(session, image, destination, composition, options, dropped))
     return replace(report, written_bytes=written)
 
 
@@ -133,7 +137,12 @@ def _refuse_own_source(image: OpenImage, composition: Composition) -> None:
 
 
 def _rewrite_of(
-    image: OpenImage, destination: Destination, composition: Composition, options: RestoreOptions
+    session: Session,
+    image: OpenImage,
+    destination: Destination,
+    composition: Composition,
+    options: RestoreOptions,
+    dropped: set[bytes],
 ) -> Rewrite:
     store = next((store for store in destination.stores if store.journal()), None)
     return Rewrite(
@@ -146,4 +155,5 @@ def _rewrite_of(
         retain=options.retain,
         changed_only=options.changed_only,
         fresh=destination.fresh,
+        afterwards=lambda: drop_images(session, destination.volume, destination.stores, dropped),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from inpart.contracts import Severity
@@ -18,7 +19,10 @@ from inpart.volume import Volume
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A composition on its way to ``target``. ``journal`` is the place of the restore record, empty for none."""
+    """A composition on its way to ``target``. ``journal`` is the place of the restore record, empty for none.
+
+    ``afterwards`` is done when the file system is whole again and before the restore counts as finished.
+    """
 
     target: Volume
     composition: Composition
@@ -29,6 +33,7 @@ class Rewrite:
     retain: bool
     changed_only: bool
     fresh: bool
+    afterwards: Callable[[], None]
 
 
 def rewrite(session: Session, job: Rewrite) -> int:
@@ -51,9 +56,10 @@ def rewrite(session: Session, job: Rewrite) -> int:
         last = _copy(session, job, anchor & job.composition.extents, "completing", changed_only=False)
         job.target.flush()
         body = Written(body.written + last.written, body.checksums + last.checksums)
+    _prove(session, job, body)
+    job.afterwards()
     if job.journal:
         clear_restore_record(job.target, job.journal)
-    _prove(session, job, body)
     return body.written
 
 

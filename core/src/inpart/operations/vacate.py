@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from inpart.contracts import Claim, FilesystemEditor, journal_size
 from inpart.errors import FilesystemDamaged, NoSpace
 from inpart.extents import Extents, Runs
+from inpart.operations.journals import JOURNAL
 from inpart.operations.partition import Mounted
 from inpart.operations.session import Session, uninterruptible
 from inpart.transaction import Transaction
 from inpart.units import align_up, format_size
-
-JOURNAL = "journal"
 
 
 def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, journal: Runs) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from inpart.contracts import FilesystemTree, Finding, Severity
 from inpart.errors import InpartError, NoImageFound
-from inpart.extents import Extents
-from inpart.image import ImageReader, ImageVolume, is_image_stream
+from inpart.image import ImageReader, ImageVolume, damaged_extents, is_image_stream
 from inpart.operations.check import check_filesystem, is_sound
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import open_reader, opened_image
@@ -83,14 +82,17 @@ def _of_reader(session: Session, reader: ImageReader, level: str) -> Iterator[Fi
     with session.progress.phase(f"verifying {reader.manifest.name}", reader.manifest.stored_bytes) as advance:
         damaged = list(reader.verify("full", advance))
     yield from damaged
-    if damaged:
+    if damaged_extents(damaged) or reader.lost:
         yield from _files_of(session, reader, damaged)
 
 
 def _files_of(session: Session, reader: ImageReader, damaged: list[Finding]) -> Iterator[Finding]:
     """A finding for each file that has bytes in a damaged chunk."""
-    bad = damaged_extents(reader, damaged)
+    bad = damaged_extents(damaged) | reader.lost
     where = f"image {reader.manifest.name}"
+    for area in reader.system_areas:
+        if area.extents & bad:
+            yield Finding(Severity.ERROR, "image.area-damaged", area.name, f"{where}: has bytes in a damaged chunk")
     try:
         volume = ImageVolume(reader)
         filesystem = find_filesystem(session, volume).open(volume)

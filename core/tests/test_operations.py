@@ -1,0 +1,269 @@
+"""The workflows over null providers: no plugin is needed to test what the core promises."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from inpart.encodings import builtin_encodings
+from inpart.errors import IntegrityError, NoImageFound, NoSpace, UnfinishedJournal, UsageError
+from inpart.operations import rewrite as rewriting
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.exchange import export_image, import_image
+from inpart.operations.files import open_tree
+from inpart.operations.images import list_images
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.resume import resume
+from inpart.operations.scope import Selection
+from inpart.operations.session import Policy, Session
+from inpart.operations.stores import EVERY
+from inpart.operations.verify import verify
+from inpart.plugins import Plugins
+from inpart.testing.null import make_null, null_plugins
+from inpart.volume import FileVolume
+
+SIZE = 8 << 20
+Tree = dict[str, bytes]
+
+
+def content(seed: int, count: int = 20, most: int = 120_000) -> Tree:
+    """Files of which half the blocks can be compressed; sizes do not end at cluster bounds."""
+    dice = random.Random(seed)
+
+    def body(size: int) -> bytes:
+        return b"".join(dice.choice((dice.randbytes(512), b"abcd" * 128)) for _ in range(size // 512)) + b"tail"
+
+    return {f"/d{index % 3}/f{index}.bin": body(dice.randrange(most)) for index in range(count)}
+
+
+@pytest.fixture
+def session() -> Session:
+    null = null_plugins()
+    plugins = Plugins(null.filesystems, builtin_encodings(), null.layouts, null.aids)
+    return Session(plugins, Policy(layout="null"))
+
+
+@pytest.fixture
+def files() -> Tree:
+    return content(3)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, files: Tree) -> Path:
+    path = tmp_path / "null.img"
+    with FileVolume.create(path, SIZE) as volume:
+        make_null(volume, files, fragments=4, seed=3)
+    return path
+
+
+def tree(session: Session, path: Path, image: str | None = None) -> Tree:
+    with open_tree(session, str(path), image) as opened:
+        entries = [entry for entry in opened.walk() if entry.type == "file" and not entry.path.startswith("/.inpart")]
+        return {entry.path: b"".join(opened.read(entry.path)) for entry in entries}
+
+
+def wreck(path: Path, length: int = 400_000) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(length))
+
+
+def names(session: Session, path: Path) -> list[str]:
+    return [row.name for row in list_images(session, str(path), EVERY).images]
+
+
+def test_wrecked_partition_comes_back_with_all_images(session: Session, disk: Path, files: Tree) -> None:
+    create(session, str(disk), CreateOptions("first", "factory"))
+    create(session, str(disk), CreateOptions("second"))
+    assert tree(session, disk) == files
+    wreck(disk)
+    report = restore(session, str(disk), RestoreOptions())
+    assert report.name == "second"
+    assert report.retained == ("first", "second")
+    assert tree(session, disk) == files
+    assert names(session, disk) == ["first", "second"]
+    assert verify(session, str(disk)).ok
+    assert verify(session, str(disk), level="fs").ok
+
+
+def test_image_never_contains_images(session: Session, disk: Path, files: Tree) -> None:
+    first = create(session, str(disk), CreateOptions("first"))
+    second = create(session, str(disk), CreateOptions("second"))
+    assert second.image_bytes <= first.image_bytes
+    with open_tree(session, str(disk), "second") as opened:
+        assert not [entry.path for entry in opened.walk() if ".inpart" in entry.path]
+    assert tree(session, disk, "first") == tree(session, disk, "second") == files
+
+
+def test_default_choice_is_newest_user_image_then_factory(session: Session, disk: Path) -> None:
+    create(session, str(disk), CreateOptions("factory-1", "factory"))
+    assert restore(session, str(disk), RestoreOptions(dry_run=True)).name == "factory-1"
+    create(session, str(disk), CreateOptions("mine"))
+    assert restore(session, str(disk), RestoreOptions(dry_run=True)).name == "mine"
+    assert restore(session, str(disk), RestoreOptions("factory", dry_run=True)).name == "factory-1"
+    assert restore(session, str(disk), RestoreOptions("latest", dry_run=True)).name == "mine"
+    with pytest.raises(NoImageFound, match="found: factory-1, mine"):
+        restore(session, str(disk), RestoreOptions("other"))
+
+
+def test_older_image_gives_way_to_retained_newer_one(session: Session, disk: Path, files: Tree) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    create(session, str(disk), CreateOptions("second"))
+    report = restore(session, str(disk), RestoreOptions("first"))
+    assert report.moved_bytes > 0
+    assert tree(session, disk) == files
+    assert names(session, disk) == ["first", "second"]
+    assert verify(session, str(disk)).ok
+
+
+def test_no_retain_drops_the_others(session: Session, disk: Path, files: Tree) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    create(session, str(disk), CreateOptions("second"))
+    report = restore(session, str(disk), RestoreOptions("first", retain=False))
+    assert (report.retained, report.dropped, report.moved_bytes) == (("first",), ("second",), 0)
+    assert names(session, disk) == ["first"]
+    assert tree(session, disk) == files
+
+
+def test_changed_only_writes_little(session: Session, disk: Path, files: Tree) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    full = restore(session, str(disk), RestoreOptions())
+    again = restore(session, str(disk), RestoreOptions(changed_only=True))
+    assert again.written_bytes * 20 < full.written_bytes
+    assert tree(session, disk) == files
+
+
+def test_restore_elsewhere(session: Session, disk: Path, files: Tree, tmp_path: Path) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    larger = tmp_path / "larger.img"
+    with FileVolume.create(larger, 2 * SIZE):
+        pass
+    for target in (tmp_path / "new.img", larger):
+        report = restore(session, str(disk), RestoreOptions(to=str(target)))
+        assert report.retained == ()
+        assert tree(session, target) == files
+        with pytest.raises(NoImageFound):
+            list_images(session, str(target))
+    smaller = tmp_path / "smaller.img"
+    with FileVolume.create(smaller, SIZE // 16):
+        pass
+    before = smaller.read_bytes()
+    with pytest.raises(NoSpace, match=str(SIZE // 16)):
+        restore(session, str(disk), RestoreOptions(to=str(smaller)))
+    assert smaller.read_bytes() == before
+
+
+def test_create_to_file_and_back(session: Session, disk: Path, files: Tree, tmp_path: Path) -> None:
+    before = disk.read_bytes()
+    outside = tmp_path / "outside.ipi"
+    create(session, str(disk), CreateOptions("out", to=outside))
+    assert disk.read_bytes() == before
+    assert tree(session, outside) == files
+    restore(session, str(outside), RestoreOptions(to=str(tmp_path / "back.img")))
+    assert tree(session, tmp_path / "back.img") == files
+    with pytest.raises(UsageError, match="in a file"):
+        restore(session, str(outside), RestoreOptions())
+    with pytest.raises(UsageError, match="exists already"):
+        create(session, str(disk), CreateOptions("out", to=outside))
+
+
+def test_export_and_import(session: Session, disk: Path, files: Tree, tmp_path: Path) -> None:
+    create(session, str(disk), CreateOptions("first", "factory"))
+    out = tmp_path / "first.ipi"
+    export_image(session, str(disk), "first", out)
+    with pytest.raises(UsageError, match="already"):
+        import_image(session, str(disk), out)
+    other = tmp_path / "other.img"
+    with FileVolume.create(other, SIZE) as volume:
+        make_null(volume, content(9, 4), seed=9)
+    import_image(session, str(other), out)
+    restore(session, str(other), RestoreOptions("first"))
+    assert tree(session, other) == files
+    assert names(session, other) == ["first"]
+
+
+def test_name_taken_or_impossible(session: Session, disk: Path) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    with pytest.raises(UsageError, match="already"):
+        create(session, str(disk), CreateOptions("first"))
+    for name in ("", "x" * 129, "a\nb"):
+        with pytest.raises(UsageError, match="name"):
+            create(session, str(disk), CreateOptions(name))
+
+
+def test_full_partition_is_refused_untouched(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "full.img"
+    dice = random.Random(5)
+    with FileVolume.create(path, SIZE) as volume:
+        make_null(volume, {f"/f{index}": dice.randbytes(1 << 20) for index in range(7)})
+    before = path.read_bytes()
+    with pytest.raises(NoSpace, match=r"\d"):
+        create(session, str(path), CreateOptions("first"))
+    assert path.read_bytes() == before
+
+
+def test_dry_run_writes_nothing(session: Session, disk: Path) -> None:
+    before = disk.read_bytes()
+    report = create(session, str(disk), CreateOptions("first", dry_run=True))
+    assert report.expected_bytes <= report.upper_bytes
+    assert disk.read_bytes() == before
+
+
+def test_excluded_files_come_back_as_zeros(session: Session, disk: Path, files: Tree, tmp_path: Path) -> None:
+    chosen = Selection(exclude=("f1*.bin",))
+    whole = create(session, str(disk), CreateOptions("whole", to=tmp_path / "whole.ipi"))
+    part = create(session, str(disk), CreateOptions("part", selection=chosen))
+    assert part.image_bytes < whole.image_bytes
+    held = tree(session, disk, "part")
+    for path, data in files.items():
+        assert held[path] == (bytes(len(data)) if path.rpartition("/")[2].startswith("f1") else data)
+
+
+def test_interrupted_restore_is_resumed(
+    session: Session, disk: Path, files: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    plain = rewriting.copy_extents
+
+    def stopping(request: object, progress: Callable[[int], None]) -> object:
+        del progress
+        return plain(request, _stop)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rewriting, "copy_extents", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        restore(session, str(disk), RestoreOptions())
+    monkeypatch.undo()
+    assert list_images(session, str(disk)).unfinished is not None
+    with pytest.raises(UnfinishedJournal):
+        create(session, str(disk), CreateOptions("second"))
+    assert not verify(session, str(disk)).ok
+    assert resume(session, str(disk)).restored is not None
+    assert tree(session, disk) == files
+    assert resume(session, str(disk)).restored is None
+
+
+def _stop(_: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_damaged_image_is_named_and_not_restored(session: Session, disk: Path, files: Tree) -> None:
+    create(session, str(disk), CreateOptions("first", encoding="store"))
+    row = list_images(session, str(disk)).images[0]
+    start, length = row.extents[0]
+    with open_tree(session, str(disk)) as opened:
+        path = next(path for path in files if opened.runs(path).extents().start > 1 << 20)
+    needle = files[path][1000:1400]
+    place = disk.read_bytes().index(needle, start, start + length)
+    with disk.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte[0] ^ 1]))
+    report = verify(session, str(disk))
+    assert not report.ok
+    assert path in {finding.where for finding in report.findings}
+    before = disk.read_bytes()
+    with pytest.raises(IntegrityError):
+        restore(session, str(disk), RestoreOptions())
+    assert disk.read_bytes() == before
