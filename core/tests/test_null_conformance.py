@@ -1,13 +1,17 @@
-"""The null providers conform to the kits, as every plugin has to."""
+"""The null providers and the built-in encodings conform to the kits, as every plugin has to."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
+from inpart.encodings import StoreEncoding, ZstdEncoding
 from inpart.extents import Extents
+from inpart.testing.aid_kit import AidKit
+from inpart.testing.encoding_kit import EncodingKit
 from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen
-from inpart.testing.null import NullFilesystemProvider, make_null
+from inpart.testing.layout_kit import LayoutKit
+from inpart.testing.null import NullAid, NullEncoding, NullFilesystemProvider, NullLayout, make_null
 from inpart.volume import MemoryVolume, Volume
 
 
@@ -35,3 +39,28 @@ class TestNullFilesystem(FilesystemEditorKit):
 
     def tolerable(self, complaint: str) -> bool:
         return complaint.startswith("null.lost")
+
+
+class TestNullEncoding(EncodingKit):
+    provider = NullEncoding()
+    arguments = ("0", "7", "255")
+    bad_arguments = ("256", "-1", "seven")
+
+
+class TestNullLayout(LayoutKit):
+    provider = NullLayout()
+    at_the_end = False
+    survives_lost_pages = False
+
+
+class TestNullAid(AidKit):
+    provider = NullAid()
+
+
+class TestStore(EncodingKit):
+    provider = StoreEncoding()
+
+
+class TestZstd(EncodingKit):
+    provider = ZstdEncoding()
+    arguments = ("1", "3", "19")

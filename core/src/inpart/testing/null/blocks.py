@@ -15,9 +15,9 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from inpart.checksums import crc32c
-from inpart.contracts import ImageSummary
+from inpart.contracts import Claim, ImageSummary
 from inpart.errors import IntegrityError, NoSpace
-from inpart.extents import Runs
+from inpart.extents import Extents, Runs
 from inpart.units import KIB, MIB
 
 SEAL_MAGIC = b"INPART-NULL-SEAL"
@@ -28,14 +28,17 @@ DESCRIPTION_SIZE = 64 * KIB
 JOURNAL_SIZE = 64 * KIB
 OVERHEAD = JOURNAL_SIZE + DESCRIPTION_SIZE + SEAL_SIZE
 
-_HEAD = struct.Struct("<16s16s16sQQQQI")
+_HEAD = struct.Struct("<16s16s16sQQQQQI")
 _CRC_SIZE = 4
 _JSON_LIMIT = 16 * MIB
 
 
 @dataclass(frozen=True)
 class Block:
-    """The head of description and seal: a block of clusters ``[start, end)`` of the partition with one image."""
+    """The head of description and seal: a block of clusters ``[start, end)`` of the partition with one image.
+
+    The files that keep the block have ``file_size`` bytes, the last one what is left.
+    """
 
     store_id: bytes
     image_id: bytes
@@ -43,6 +46,7 @@ class Block:
     end: int
     partition_size: int
     stream_size: int
+    file_size: int
 
     @property
     def description(self) -> int:
@@ -54,10 +58,32 @@ class Block:
         """Room for a journal, right before the description."""
         return Runs([(self.description - JOURNAL_SIZE, JOURNAL_SIZE)])
 
+    def extents(self) -> Extents:
+        """The whole block."""
+        return Extents.span(self.start, self.end)
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The files that keep the block, from its start upward."""
+        stem, pieces = self.image_id.hex()[:8], range(self.start, self.end, self.file_size)
+        names = [f"{stem}{SUFFIX}", *(f"{stem}.{number:03}" for number in range(1, len(pieces)))]
+        lengths = [min(self.file_size, self.end - start) for start in pieces]
+        return tuple(
+            Claim(name, Runs([(start, length)]), length)
+            for name, start, length in zip(names, pieces, lengths, strict=True)
+        )
+
     def pack(self, magic: bytes, body: bytes = b"") -> bytes:
         """The head, its checksum, the body. Raises NoSpace if that is more than the pages set aside."""
         limit = SEAL_SIZE if magic == SEAL_MAGIC else DESCRIPTION_SIZE
-        values = (self.store_id, self.image_id, self.start, self.end, self.partition_size, self.stream_size)
+        values = (
+            self.store_id,
+            self.image_id,
+            self.start,
+            self.end,
+            self.partition_size,
+            self.stream_size,
+            self.file_size,
+        )
         head = _HEAD.pack(magic, *values, len(body))
         if _HEAD.size + _CRC_SIZE + len(body) > limit:
             raise NoSpace(f"the description of the image needs {len(body)} bytes and has room for {limit}")
@@ -66,14 +92,14 @@ class Block:
     @classmethod
     def unpack(cls, data: bytes) -> tuple[Block, bytes]:
         """The head and the body. Raises IntegrityError."""
-        magic, store_id, image_id, start, end, size, stream, length = _HEAD.unpack_from(data)
+        magic, store_id, image_id, start, end, size, stream, file_size, length = _HEAD.unpack_from(data)
         body = data[_HEAD.size + _CRC_SIZE :][:length]
         recorded = int.from_bytes(data[_HEAD.size : _HEAD.size + _CRC_SIZE], "little")
         if magic not in {SEAL_MAGIC, DESCRIPTION_MAGIC} or recorded != crc32c(data[: _HEAD.size] + body):
             raise IntegrityError("the checksum of a page of the null layout is wrong")
-        if not start + stream <= end - OVERHEAD or end > size:
+        if not start + stream <= end - OVERHEAD or end > size or file_size < 512:
             raise IntegrityError("a page of the null layout speaks of an impossible place")
-        return cls(store_id, image_id, start, end, size, stream), body
+        return cls(store_id, image_id, start, end, size, stream, file_size), body
 
 
 class _Description(BaseModel):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from inpart.contracts import (
     API_VERSION,
-    Claim,
     Edits,
     Finding,
     ImageSummary,
@@ -29,16 +29,14 @@ from inpart.testing.null.blocks import (
     OVERHEAD,
     SEAL_MAGIC,
     SEAL_SIZE,
-    SUFFIX,
     Block,
     pack_summary,
     unpack_summary,
 )
-from inpart.units import MIB, SECTOR, align_up, format_size
+from inpart.units import SECTOR, align_down, align_up, format_size
 from inpart.volume import Buffer, SliceVolume, Volume
 
 NAME = "null"
-_FIXED_REACH = 4 * MIB
 
 
 @dataclass(frozen=True)
@@ -49,16 +47,6 @@ class _Image:
 
     def place(self, magic: bytes) -> int:
         return self.block.end - SEAL_SIZE if magic == SEAL_MAGIC else self.block.description
-
-    @property
-    def name(self) -> str:
-        return f"{self.block.image_id.hex()[:8]}{SUFFIX}"
-
-    def claim(self) -> Claim:
-        """The file that keeps the whole block."""
-        block = self.block
-        runs = Runs([(block.start, block.end - block.start)])
-        return Claim(self.name, runs, runs.total)
 
 
 class NullLayout:
@@ -82,12 +70,13 @@ class NullLayout:
         end = fitting[-1][1] - (fitting[-1][1] - request.data_start) % size
         region = Extents.span(end - need, end)
         summary = f"one block of {format_size(need)} at {end - need}"
-        return Plan(region, region - request.free, need - OVERHEAD, summary)
+        piece = align_down(request.options.file_limit, size)
+        return Plan(region, region - request.free, need - OVERHEAD, summary, private=piece)
 
     def writer(self, volume: Volume, plan: Plan, store: Store | None, image_id: bytes) -> NullStoreWriter:
         """Streams forward from the start of the block."""
         store_id = image_id if store is None else store.store_id
-        block = Block(store_id, image_id, plan.region.start, plan.region.end, volume.size, 0)
+        block = Block(store_id, image_id, plan.region.start, plan.region.end, volume.size, 0, cast("int", plan.private))
         return NullStoreWriter(volume, block)
 
     def locate(self, volume: Volume, search: Search) -> Sequence[NullStore]:
@@ -131,7 +120,7 @@ class NullStoreWriter:
         if self._summary is None:
             raise IntegrityError("an image was to be published before it was finished")
         tx.edit(self.block.end - SEAL_SIZE, self.block.pack(SEAL_MAGIC)[:SECTOR], Stage.PUBLISH)
-        return StoreChange(claims=(_Image(self.block, self._summary, True).claim(),))
+        return StoreChange(claims=self.block.claims())
 
     def journal(self) -> Runs:
         """Room inside the block that is being claimed."""
@@ -162,12 +151,7 @@ class NullStore:
     @property
     def images(self) -> tuple[StoredImage, ...]:
         """Oldest first."""
-        return tuple(
-            StoredImage(
-                image.summary, image.claim().runs.extents(), "committed" if image.sealed else "partial", (image.name,)
-            )
-            for image in self._sorted()
-        )
+        return tuple(_stored(image) for image in self._sorted())
 
     def extents(self) -> Extents:
         """The blocks of committed images; what an unfinished one has written may be overwritten."""
@@ -182,7 +166,9 @@ class NullStore:
 
     def claims(self) -> StoreChange:
         """One file for each image."""
-        return StoreChange(claims=tuple(image.claim() for image in self._sorted() if image.sealed))
+        return StoreChange(
+            claims=tuple(claim for image in self._sorted() if image.sealed for claim in image.block.claims())
+        )
 
     def journal(self) -> Runs:
         """Room in the oldest image's block."""
@@ -191,14 +177,14 @@ class NullStore:
 
     def remove(self, image_ids: Sequence[bytes], tx: Edits) -> StoreChange:
         """Break the seals and let go of the files. Raises NoImageFound."""
-        names = []
+        names: list[str] = []
         for image_id in image_ids:
             if image_id not in self._images:
                 raise NoImageFound(f"there is no image {image_id.hex()} in this store")
             block = self._images[image_id].block
             for page in (block.end - SEAL_SIZE, block.description):
                 tx.edit(page, bytes(SECTOR), Stage.SWITCH)
-            names.append(self._images[image_id].name)
+            names += [claim.name for claim in block.claims()]
         return StoreChange(release=tuple(names))
 
     def repair(self, tx: Edits) -> StoreChange:
@@ -207,20 +193,24 @@ class NullStore:
 
     def _sorted(self) -> list[_Image]:
         """Oldest first, without the remains of unfinished images in which a committed one lies now."""
-        sealed = Extents((image.block.start, image.block.end) for image in self._images.values() if image.sealed)
-        kept = [image for image in self._images.values() if image.sealed or not image.claim().runs.extents() & sealed]
+        found = self._images.values()
+        sealed = Extents((image.block.start, image.block.end) for image in found if image.sealed)
+        kept = [image for image in found if image.sealed or not image.block.extents() & sealed]
         return sorted(kept, key=lambda image: -image.block.end)
 
 
+def _stored(image: _Image) -> StoredImage:
+    files = tuple(claim.name for claim in image.block.claims()) if image.sealed else ()
+    return StoredImage(image.summary, image.block.extents(), "committed" if image.sealed else "partial", files)
+
+
 def _pages(volume: Volume, search: Search) -> list[tuple[int, bytes]]:
-    """Places where a page may start, by the method of the search."""
+    """Places where a page may start, by the method of the search; there is no fixed place."""
     magics = (SEAL_MAGIC, DESCRIPTION_MAGIC)
     if search.method in {SearchMethod.PARTITION, SearchMethod.DISK}:
         return list(scan_magics(volume, magics))
-    if search.method is SearchMethod.FIXED:
-        return list(scan_magics(volume, magics, start=max(0, volume.size - _FIXED_REACH)))
-    ends = [extent.end for claim in search.claims if claim.name.endswith(SUFFIX) for extent in (claim.runs.extents(),)]
-    places = [(end - SEAL_SIZE, SEAL_MAGIC) for end in ends] + [(place, SEAL_MAGIC) for place in search.places]
+    ends = [claim.runs.extents().end - SEAL_SIZE for claim in search.claims]
+    places = [(place, SEAL_MAGIC) for place in (*ends, *search.places)]
     return [(place, magic) for place, magic in places if 0 <= place <= volume.size - SEAL_SIZE]
 
 
