@@ -90,6 +90,15 @@ def delete(path: Path, *names: str) -> None:
     _run("mdel", "-i", str(path), *(f"::{name}" for name in names))
 
 
+def search_from_start(path: Path) -> None:
+    """FAT32: let mtools look for free clusters from the first one on, so that gaps are filled."""
+    with open(path, "r+b") as file:
+        boot = file.read(64)
+        if int.from_bytes(boot[22:24], "little") == 0:
+            file.seek(int.from_bytes(boot[11:13], "little") * int.from_bytes(boot[48:50], "little") + 492)
+            file.write((2).to_bytes(4, "little"))
+
+
 def set_attributes(path: Path, options: str, name: str) -> None:
     """Change attributes with mattrib; ``options`` such as ``+h``."""
     _run("mattrib", options, "-i", str(path), f"::{name}")
@@ -117,6 +126,7 @@ def fill(path: Path) -> dict[str, bytes]:
     copy_in(path, fillers)
     gone = sorted(fillers)[::2]
     delete(path, *gone)
+    search_from_start(path)
     files = typical_files(scale)
     copy_in(path, files)
     return files | {name: content for name, content in fillers.items() if name not in gone}
