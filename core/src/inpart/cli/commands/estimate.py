@@ -38,9 +38,9 @@ def command(
 
 def _rows(report: Forecast) -> Iterator[tuple[str, str]]:
     yield "used data", size(report.image_bytes)
-    yield "image", f"about {size(report.expected_bytes)}, at most {size(report.upper_bytes)} with {report.encoding}"
+    yield "image", f"about {size(report.expected_bytes)}, at most {size(report.upper_bytes)}"
     yield "free", f"{size(report.free_bytes)}, longest run {size(report.longest_free_run)}"
     yield "stays free", f"at least {size(report.min_free)}"
-    yield "fits", f"yes: {report.plan}" if report.fits else f"no: {report.plan}"
-    if report.vacate_bytes:
-        yield "moves first", size(report.vacate_bytes)
+    yield "fits", f"yes: {report.verdict}" if report.fits else f"no: {report.verdict}"
+    if report.must_move:
+        yield "moves first", size(report.must_move)

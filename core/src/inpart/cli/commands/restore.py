@@ -49,13 +49,14 @@ def command(
 
 
 def _text(report: RestoreReport) -> Iterator[str]:
-    name = f"image {printable(report.name)} ({report.image_id[:12]}), found by {report.method}"
+    name = f"image {printable(report.name)} ({report.image_id[:12]})"
     if report.table_entry:
         yield f"partition table: {report.table_entry}"
     if report.dry_run:
         yield f"would restore {name} to {report.target}: {size(report.image_bytes)}"
     else:
         yield f"restored {name} to {report.target}: {size(report.written_bytes)} written"
+    yield f"found by: {report.method}"
     if report.moved_bytes:
         yield f"moved away from the images: {size(report.moved_bytes)}"
     if report.retained:
