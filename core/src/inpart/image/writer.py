@@ -85,6 +85,12 @@ def write_image(
         }
     )
     _check_request(source, used, begun, parent)
+    _check_areas(source, system_areas)
+    for area in system_areas:
+        if area.extents.end > source.size:
+            raise OutOfBounds(
+                f"{source.name}: {area.name} reaches to {area.extents.end}, beyond its {source.size} bytes"
+            )
     writer = _Writer(sink, begun, used)
     writer.begin(Meta(begun, tuple(system_areas), dict(extra_areas or {})), encoding)
     packer = Packer(source, encoding, size, parent)
@@ -95,6 +101,12 @@ def write_image(
             if progress:
                 progress(packed.length)
     return writer.finish()
+
+
+def _check_areas(source: Volume, areas: Sequence[SystemArea]) -> None:
+    for area in areas:
+        if area.extents.end > source.size:
+            raise OutOfBounds(f"{source.name}: {area.name} ends at {area.extents.end}, beyond its {source.size} bytes")
 
 
 def encoding_text(encoding: Encoding) -> str:
