@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from inpart.contracts import Entry
 from inpart.errors import InpartError, NoSpace, UsageError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNFINISHED = ".inpart-extracting"
 
 
 class OutputTree:
@@ -45,26 +45,31 @@ class OutputTree:
         parts = _safe_parts(entry.path)
         if self._dry_run:
             return entry.size
+        name = _UNFINISHED if self._overwrite else parts[-1]
         with self._parent(parts) as parent, _explained(entry.path):
-            self._make_room(parts[-1], parent)
-            handle = os.open(parts[-1], _NEW_FILE, 0o666, dir_fd=parent)
+            handle = os.open(name, _NEW_FILE, 0o666, dir_fd=parent)
             try:
                 with open(handle, "wb") as file:
                     size = sum(file.write(piece) for piece in content)
                     file.flush()
                     _set_time(file.fileno(), entry)
+                if self._overwrite:
+                    os.replace(name, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
             except BaseException:
-                os.unlink(parts[-1], dir_fd=parent)
+                os.unlink(name, dir_fd=parent)
                 raise
         return size
 
     def symlink(self, entry: Entry) -> None:
         """Make a symbolic link with the target that it had. Raises UsageError if the name exists."""
         parts = _safe_parts(entry.path)
-        if not self._dry_run:
-            with self._parent(parts) as parent, _explained(entry.path):
-                self._make_room(parts[-1], parent)
-                os.symlink(entry.target, parts[-1], dir_fd=parent)
+        if self._dry_run:
+            return
+        with self._parent(parts) as parent, _explained(entry.path):
+            if self._overwrite:
+                with suppress(FileNotFoundError):
+                    os.unlink(parts[-1], dir_fd=parent)
+            os.symlink(entry.target, parts[-1], dir_fd=parent)
 
     def finish(self) -> None:
         """Give directories their times, after all that is in them has been written."""
@@ -75,13 +80,6 @@ class OutputTree:
             finally:
                 os.close(handle)
         self._times.clear()
-
-    def _make_room(self, name: str, parent: int) -> None:
-        if self._overwrite:
-            try:
-                os.unlink(name, dir_fd=parent)
-            except FileNotFoundError:
-                return
 
     @contextmanager
     def _parent(self, parts: tuple[str, ...]) -> Iterator[int]:
@@ -103,12 +101,6 @@ class OutputTree:
             finally:
                 os.close(parent)
         return handle
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._times.clear()
 
 
 def _make_directory(name: str, parent: int) -> None:
