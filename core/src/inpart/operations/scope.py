@@ -20,7 +20,7 @@ class Selection:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     all_sectors: bool = False
-    keep_swap: bool = False
+    skip_swap: bool = False
 
     def leaves_out(self, path: str) -> bool:
         """True if the content of the file at ``path`` is not wanted."""
@@ -77,7 +77,7 @@ def _left_out(filesystem: Filesystem, selection: Selection) -> tuple[Extents, tu
         if selection.include or selection.exclude:
             raise FilesystemUnsupported("this file system's plugin knows no paths, so nothing can be left out by name")
         return Extents(), ()
-    gone = Extents() if selection.keep_swap else filesystem.dispensable()
+    gone = filesystem.dispensable() if selection.skip_swap else Extents()
     if not (selection.include or selection.exclude):
         return gone, ()
     entries = [entry for entry in filesystem.walk() if entry.type is EntryType.FILE]

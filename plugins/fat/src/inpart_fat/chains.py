@@ -95,8 +95,10 @@ class Links:
 
     def index(self, clusters: NDArray[np.integer]) -> NDArray[np.int64]:
         """The stretch of each of ``clusters``; -1 for clusters that are in none: free ones that nothing leads to."""
+        if not self.count:
+            return np.full(len(clusters), -1, dtype=np.int64)
         found = np.searchsorted(self.starts, clusters, side="right") - 1
-        inside = (found >= 0) & (clusters <= self.lasts[np.maximum(found, 0)]) if self.count else np.zeros(0, bool)
+        inside = (found >= 0) & (clusters <= self.lasts[np.maximum(found, 0)])
         return np.where(inside, found, -1)
 
     @cached_property
@@ -147,7 +149,7 @@ class Links:
         before the damage is returned.
         """
         pieces: list[Clusters] = []
-        left = self.geometry.cluster_count if limit is None else limit
+        left = self.geometry.entry_count if limit is None else limit
         stretch, seen = self._entry(start), set[int]()
         while left > 0 and stretch < self.count:
             if stretch in seen:

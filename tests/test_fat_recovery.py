@@ -1,0 +1,159 @@
+"""The main job on real FAT partitions: image, wreck, locate, restore; judged by fsck.fat and mtools."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
+from inpart import plugins
+from inpart.contracts import FilesystemEditor
+from inpart.errors import NoSpace
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.images import list_images
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.operations.verify import verify
+from inpart.units import MIB
+from inpart.volume import FileVolume
+
+RECIPES = (
+    Recipe("fat12", 2 * MIB, ("-F12", "-s1")),
+    Recipe("fat12-64k", 64 * MIB, ("-F12", "-s128")),
+    Recipe("fat16", 32 * MIB, ("-F16", "-s2")),
+    Recipe("fat32", 48 * MIB, ("-F32", "-s1")),
+    Recipe("fat32-sector-4096", 272 * MIB, ("-F32", "-S4096", "-s1")),
+)
+Wreck = Callable[[Path], None]
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    return Session(plugins.load())
+
+
+@pytest.fixture(scope="module")
+def imaged(
+    tmp_path_factory: pytest.TempPathFactory, session: Session
+) -> Callable[[Recipe], tuple[Path, dict[str, bytes]]]:
+    """A filled partition of a recipe with two images in it, made once; not to be changed."""
+    made: dict[str, tuple[Path, dict[str, bytes]]] = {}
+
+    def give(recipe: Recipe) -> tuple[Path, dict[str, bytes]]:
+        if recipe.name not in made:
+            path = make_partition(tmp_path_factory.mktemp("fat") / "p.img", recipe)
+            files = fill(path)
+            create(session, str(path), CreateOptions("factory-1", "factory"))
+            create(session, str(path), CreateOptions("mine"))
+            made[recipe.name] = path, files
+        return made[recipe.name]
+
+    return give
+
+
+@pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
+def partition(
+    request: pytest.FixtureRequest, imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]], tmp_path: Path
+) -> tuple[Path, dict[str, bytes]]:
+    path, files = imaged(request.param)
+    return copied(path, tmp_path / "p.img"), files
+
+
+def contents(path: Path, folder: Path) -> dict[str, bytes]:
+    """All user files, read by mtools."""
+    folder.mkdir()
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
+    subprocess.run(
+        ["mcopy", "-s", "-n", "-i", str(path), "::/*", str(folder)], check=True, capture_output=True, env=environment
+    )
+    found = [file for file in folder.rglob("*") if file.is_file() and ".inpart" not in file.parts]
+    return {f"/{file.relative_to(folder)}": file.read_bytes() for file in found}
+
+
+def zero(start: int, length: int) -> Wreck:
+    def wreck(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(bytes(length))
+
+    return wreck
+
+
+def zero_areas(session: Session, *names: str) -> Wreck:
+    def wreck(path: Path) -> None:
+        with FileVolume(path) as volume:
+            areas = find_filesystem(session, volume).open(volume).system_areas()
+            chosen = [area for area in areas if area.name in names]
+        assert chosen
+        for area in chosen:
+            for start, end in area.extents:
+                zero(start, end - start)(path)
+
+    return wreck
+
+
+def reformat(*options: str) -> Wreck:
+    def wreck(path: Path) -> None:
+        subprocess.run(["mkfs.fat", *options, str(path)], check=True, capture_output=True)
+
+    return wreck
+
+
+WRECKS: dict[str, Callable[[Session, int], Wreck]] = {
+    "boot-sectors": lambda session, size: zero_areas(session, "boot-sector", "backup-boot-sector"),
+    "first-fat": lambda session, size: zero_areas(session, "fat-0"),
+    "both-fats": lambda session, size: zero_areas(session, "fat-0", "fat-1"),
+    "root-directory": lambda session, size: zero_areas(session, "root-directory"),
+    "first-tenth": lambda session, size: zero(0, size // 10),
+    "reformatted": lambda session, size: reformat(),
+    "nothing": lambda session, size: zero(0, 0),
+}
+
+
+def test_create_leaves_a_healthy_file_system(
+    partition: tuple[Path, dict[str, bytes]], session: Session, tmp_path: Path
+) -> None:
+    path, files = partition
+    assert fsck(path).complaints == ()
+    assert contents(path, tmp_path / "out") == files
+    report = list_images(session, str(path))
+    assert [row.name for row in report.images] == ["factory-1", "mine"]
+    assert verify(session, str(path)).ok
+    with FileVolume(path) as volume:
+        filesystem = find_filesystem(session, volume).open(volume)
+        assert isinstance(filesystem, FilesystemEditor)
+        info = filesystem.info
+        judged = fsck(path)
+        assert (info.used_bytes // info.cluster_size) == judged.used
+        held = [run for claim in filesystem.claims() for run in claim.runs.extents()]
+        assert max(end for _, end in held) == info.data_end
+
+
+@pytest.mark.parametrize("wreck", WRECKS)
+def test_wrecked_partition_comes_back(
+    partition: tuple[Path, dict[str, bytes]], session: Session, tmp_path: Path, wreck: str
+) -> None:
+    path, files = partition
+    before = list_images(session, str(path)).images
+    WRECKS[wreck](session, path.stat().st_size)(path)
+    found = list_images(session, str(path), EVERY).images
+    assert [(row.id, row.extents) for row in found] == [(row.id, row.extents) for row in before]
+    restore(session, str(path), RestoreOptions())
+    assert fsck(path).complaints == ()
+    assert contents(path, tmp_path / "out") == files
+    assert [row.name for row in list_images(session, str(path)).images] == ["factory-1", "mine"]
+    assert verify(session, str(path)).ok
+
+
+def test_image_that_cannot_fit_is_refused_untouched(session: Session, tmp_path: Path) -> None:
+    path = make_partition(tmp_path / "full.img", Recipe("full", 32 * MIB, ("-F16", "-s4")))
+    copy_in(path, {"/big.bin": os.urandom(30 * MIB)})
+    before = path.read_bytes()
+    with pytest.raises(NoSpace, match=r"\d+"):
+        create(session, str(path), CreateOptions("first"))
+    assert path.read_bytes() == before
