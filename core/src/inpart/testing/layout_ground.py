@@ -64,6 +64,7 @@ class Ground:
         self.volume = MemoryVolume(geometry.size, name="ground", sector_size=geometry.sector_size)
         fill_with_noise(self.volume, Extents.span(0, geometry.size), seed)
         self.claims: dict[str, Claim] = {}
+        self.directory = Extents()
         chance, unit = random.Random(seed), geometry.cluster_size
         starts = range(geometry.data_start, geometry.data_end, unit)
         self.used = Extents(
@@ -75,8 +76,8 @@ class Ground:
 
     @property
     def claimed(self) -> Extents:
-        """What the hidden files own."""
-        return Extents(pair for claim in self.claims.values() for pair in claim.runs.extents())
+        """What the hidden files and their directory own."""
+        return Extents(pair for claim in self.claims.values() for pair in claim.runs.extents()) | self.directory
 
     @property
     def free(self) -> Extents:
@@ -84,8 +85,8 @@ class Ground:
         whole = Extents.span(self.geometry.data_start, self.geometry.data_end)
         return whole - self.used - self.immovable - self.claimed
 
-    def request(self, upper: int, min_free: int = 0, store: Store | None = None) -> PlanRequest:
-        """What an operation would ask."""
+    def request(self, expected: int, min_free: int = 0, store: Store | None = None) -> PlanRequest:
+        """What an operation would ask that has estimated a stream of ``expected`` bytes."""
         geometry = self.geometry
         return PlanRequest(
             partition_size=geometry.size,
@@ -94,22 +95,22 @@ class Ground:
             data_end=geometry.data_end,
             free=self.free,
             immovable=self.immovable | (Extents() if store is None else store.extents()),
-            upper=upper,
-            expected=upper * 3 // 4,
+            upper=expected + expected // 8,
+            expected=expected,
             min_free=min_free,
             options=geometry.options,
         )
 
-    def plan(self, upper: int) -> tuple[Plan, Store | None]:
-        """Plan an image of at most ``upper`` bytes, and move what is in its way: its bytes are free to be written."""
+    def plan(self, expected: int) -> tuple[Plan, Store | None]:
+        """Plan an image of ``expected`` bytes, and move what is in its way: its clusters are free then."""
         store = self.store()
-        plan = self.layout.plan(self.request(upper, store=store), store)
+        plan = self.layout.plan(self.request(expected, store=store), store)
         self.used = self.used - plan.vacate
         return plan, store
 
     def add(self, summary: ImageSummary, stream: bytes, volume: Volume | None = None) -> None:
         """Plan, write and commit an image, as an operation does."""
-        plan, store = self.plan(len(stream) + len(stream) // 8)
+        plan, store = self.plan(len(stream))
         target = volume or self.volume
         writer = self.layout.writer(target, plan, store, summary.image_id)
         for piece in pieces_of(stream):
@@ -124,6 +125,7 @@ class Ground:
         for name in change.release:
             del self.claims[name]
         self.claims.update({claim.name: claim for claim in change.claims})
+        self.directory = change.directory.extents() if self.claims else Extents()
 
     def stores(self, method: SearchMethod, volume: Volume | None = None) -> Sequence[Store]:
         """Locate in one way; with the claims of the file system where that is the way."""

@@ -19,7 +19,7 @@ from inpart.units import MIB
 from inpart.volume import MemoryVolume, Volume
 
 PROBE_LIMIT = 16 * MIB
-SEEDS = range(4)
+SEEDS = range(3)
 
 
 _SPECIMENS: dict[tuple[type, str], Specimen] = {}
