@@ -43,12 +43,6 @@ def highest_block(space: Extents, size: int) -> int | None:
     return int(space.array[fitting[-1], 1]) - size if len(fitting) else None
 
 
-def lowest_block(space: Extents, size: int) -> int | None:
-    """Start of the lowest contiguous block of ``size`` bytes in ``space``; None if there is none."""
-    fitting = np.flatnonzero(space.array[:, 1] - space.array[:, 0] >= size)
-    return int(space.array[fitting[0], 0]) if len(fitting) else None
-
-
 def need_block(space: Extents, size: int, what: str) -> int:
     """``highest_block``, or NoSpace saying ``what`` has no place."""
     place = highest_block(space, size)

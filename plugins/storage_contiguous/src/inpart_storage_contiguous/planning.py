@@ -12,7 +12,6 @@ from inpart.units import KIB, MIB, align_down, align_up, format_size
 from inpart_storage_contiguous.carving import (
     SpaceNeed,
     highest_block,
-    lowest_block,
     need_block,
     simulate,
     take_top,
@@ -53,8 +52,8 @@ class Layouting:
 def make_plan(request: PlanRequest, table: Table | None) -> Plan:
     """The plan for the first image of a partition, or for the next one of ``table``. Raises NoSpace, UsageError.
 
-    The region is sized for ``expected`` plus a twentieth, and goes on downward to ``upper`` as far as clusters are
-    free anyway: nobody's files are moved for a bound that will hardly be reached.
+    The region is sized for ``upper``, so that a create which was said to fit does not fail halfway when the sample
+    misled the estimate. Where ``upper`` does not fit and ``expected`` does, it is sized for what fits.
     """
     fixed, geometry, room, usable = _new_end(request) if table is None else _grown(request, table)
     segment, limit = segment_size(request)
@@ -87,7 +86,7 @@ def segment_size(request: PlanRequest) -> tuple[int, int]:
 
 def new_geometry(request: PlanRequest, usable: Extents) -> Geometry:
     """Sizes and place of ``toc_end`` for a partition that has no container. Raises NoSpace."""
-    journal = _scaled(request.partition_size // 2048, 16 * KIB, 16 * MIB)
+    journal = _scaled(request.partition_size // 2048, 32 * KIB, 16 * MIB)
     slot = _scaled(request.partition_size // 8192, 4 * KIB, 512 * KIB)
     size = align_up(journal + 2 * slot, request.cluster_size)
     place = need_block(usable, size, "the file toc_end")
@@ -113,7 +112,12 @@ def _new_end(request: PlanRequest) -> tuple[Extents, Geometry, Runs, Extents]:
 
 def _grown(request: PlanRequest, table: Table) -> tuple[Extents, Geometry, Runs, Extents]:
     """The same for a container that is there: nothing new at its end, its own clusters stepped over."""
-    movable = Extents.span(request.data_start, _lowest_image(table)) - request.immovable - table.extents()
+    movable = (
+        Extents.span(request.data_start, _lowest_image(table))
+        - request.immovable
+        - table.extents()
+        - table.room.extents()
+    )
     usable = usable_clusters(movable, request.data_start, request.cluster_size)
     return Extents(), table.geometry, table.room, usable
 
@@ -139,15 +143,8 @@ def _choose(
     if need.space(request.expected) > limit:
         raise _no_space(request, need.space(request.expected), limit)
     most = max(request.expected, min(request.upper, need.stream(limit)))
-    comfortable = min(most, request.expected + request.expected // 20 + MIN_SEGMENT)
-    space = take_top(usable, need.space(comfortable))
-    below = usable.clip(request.data_start, space.start)
-    free_below = below.clip((below - request.free).end, space.start)
-    stretch = take_top(free_below, need.space(most) - space.total + toc_size)
-    place = lowest_block(stretch, toc_size)
-    if place is not None:
-        return space | stretch.clip(place + toc_size, space.start), Extents.span(place, place + toc_size)
-    place = highest_block(below, toc_size)
+    space = take_top(usable, need.space(most))
+    place = highest_block(usable.clip(request.data_start, space.start), toc_size)
     if place is None:
         raise _no_space(request, need.space(request.expected), limit)
     return space, Extents.span(place, place + toc_size)

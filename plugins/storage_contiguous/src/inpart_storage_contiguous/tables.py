@@ -55,10 +55,10 @@ class Table:
         return self.generation + 1
 
     def extents(self) -> Extents:
-        """All clusters of the container: images, tables, journal, room for the directory."""
+        """All clusters of the container's files: images, tables, journal."""
         geometry = self.geometry
         controls = [(offset, offset + geometry.toc_size) for offset in self.control_offsets().values()]
-        found = Extents([*controls, (geometry.toc_end_offset, geometry.end)]) | self.room.extents()
+        found = Extents([*controls, (geometry.toc_end_offset, geometry.end)])
         for entry in self.entries:
             found |= entry.placement.extents
         return found

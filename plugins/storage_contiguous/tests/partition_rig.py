@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-
 from inpart.checksums import blake3_digest
 from inpart.contracts import Claim, ImageSummary, LayoutOptions, Plan, PlanRequest, Search, SearchMethod, StoreChange
 from inpart.extents import Extents
@@ -65,7 +64,7 @@ class Partition:
         room = (self.free - plan.region).array
         lengths = room[:, 1] - room[:, 0]
         ends = np.cumsum(lengths)
-        for (start, end), reach, length in zip(room.tolist(), ends.tolist(), lengths.tolist(), strict=True):
+        for (start, _), reach, length in zip(room.tolist(), ends.tolist(), lengths.tolist(), strict=True):
             part = min(length, moved - (reach - length))
             if part > 0:
                 self.used |= Extents.span(start, start + part)
@@ -81,7 +80,7 @@ class Partition:
         for claim in change.claims:
             clusters = claim.runs.extents()
             assert clusters.total == claim.runs.total == -(-claim.size // self.cluster) * self.cluster
-            assert not (clusters.array - self.data_start) .__mod__(self.cluster).any()
+            assert not ((clusters.array - self.data_start) % self.cluster).any()
             assert not clusters & (self.used | self.immovable)
             self.claims[claim.name] = claim
         for name in change.release:
