@@ -12,7 +12,7 @@ from inpart.extents import Extents, Runs
 from inpart.operations.journals import JOURNAL
 from inpart.operations.partition import Mounted
 from inpart.operations.session import Session, uninterruptible
-from inpart.operations.vacate import vacate
+from inpart.operations.vacate import release_journal, vacate
 from inpart.transaction import Transaction
 from inpart.volume import Buffer
 
@@ -92,18 +92,27 @@ def store_stream(session: Session, mounted: Mounted, placement: Placement, image
     journal = placement.store.journal() if placement.store else Runs()
     vacate(session, mounted, placement.plan.vacate, placement.plan.region, journal)
     mounted = mounted.reopened()
+    try:
+        tx, journal = _write_stream(mounted, placement, image_id, feed)
+    except BaseException:
+        release_journal(mounted)
+        raise
+    with uninterruptible():
+        tx.commit(journal)
+
+
+def _write_stream(mounted: Mounted, placement: Placement, image_id: bytes, feed: Feed) -> tuple[Transaction, Runs]:
+    """All that comes before the commit; the transaction that is to be committed and the place for its journal."""
     missing = placement.plan.region - mounted.editor().free()
     if missing:
         raise NoSpace(f"{missing.total} bytes of the planned place of the image are still in use, from {missing.start}")
     writer = placement.layout.writer(mounted.volume, placement.plan, placement.store, image_id)
     try:
         writer.finish(feed(writer.write))
-        tx = _prepare_commit(mounted, writer)
+        return _prepare_commit(mounted, writer), writer.journal()
     except BaseException:
         writer.abandon()
         raise
-    with uninterruptible():
-        tx.commit(writer.journal())
 
 
 def _prepare_commit(mounted: Mounted, writer: StoreWriter) -> Transaction:
@@ -111,8 +120,10 @@ def _prepare_commit(mounted: Mounted, writer: StoreWriter) -> Transaction:
     change = writer.publish(tx)
     editor: FilesystemEditor = mounted.editor(tx.view)
     stale = [claim.name for claim in editor.claims() if claim.name == JOURNAL]
-    if change.release or stale:
-        editor.release([*change.release, *stale], tx)
+    if change.release:
+        editor.release(change.release, tx)
         editor = mounted.editor(tx.view)
     editor.claim(change.claims, tx, directory=change.directory)
+    if stale:
+        mounted.editor(tx.view).release(stale, tx)
     return tx

@@ -19,7 +19,8 @@ def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, 
     """Move everything in ``region`` to free clusters outside ``region`` and ``avoid``.
 
     ``journal`` is an owned place for the journals of the batches; if it is empty, the hidden file ``/.inpart/journal``
-    is made for the time being. Whatever interrupts it, each file is at its old or at its new place.
+    is made and stays until the commit that the room is made for, which releases it under its own journal. Whatever
+    interrupts it, each file is at its old or at its new place.
     """
     busy = mounted.filesystem.allocated() & region
     if not busy:
@@ -56,19 +57,23 @@ def rehearse(mounted: Mounted, region: Extents, avoid: Extents) -> None:
 
 @contextmanager
 def _journal(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
-    """A place for journals that the file system owns; one made here is released again."""
+    """A place for journals that the file system owns; if the moving fails, one made here is released again."""
     existing = next((claim for claim in mounted.editor().claims() if claim.name == JOURNAL), None)
     if given or (existing and not existing.runs.extents() & avoid):
         yield given or (existing.runs if existing else given)
         return
-    place = _pick(mounted.editor(), avoid, journal_size(mounted.volume.size))
+    unit = mounted.editor().info.cluster_size
+    size = align_up(journal_size(mounted.volume.size), unit)
+    picked = _pick(mounted.editor(), avoid, size + unit)
+    place = picked.slice(0, size)
     tx = Transaction(mounted.volume)
-    mounted.editor(tx.view).claim([Claim(JOURNAL, place, place.total)], tx, directory=Runs())
+    mounted.editor(tx.view).claim([Claim(JOURNAL, place, size)], tx, directory=picked.slice(size, unit))
     tx.commit(place)
     try:
         yield place
-    finally:
+    except BaseException:
         release_journal(mounted)
+        raise
 
 
 def release_journal(mounted: Mounted) -> None:
@@ -80,10 +85,8 @@ def release_journal(mounted: Mounted) -> None:
             tx.commit(None)
 
 
-def _pick(editor: FilesystemEditor, avoid: Extents, size: int) -> Runs:
-    """Free clusters of ``size`` bytes outside ``avoid``, in as few runs as possible."""
-    unit = editor.info.cluster_size
-    wanted = align_up(size, unit)
+def _pick(editor: FilesystemEditor, avoid: Extents, wanted: int) -> Runs:
+    """Free clusters, ``wanted`` bytes of them, outside ``avoid``, in as few runs as possible."""
     free = editor.free() - avoid
     whole = free.array[(free.array[:, 1] - free.array[:, 0]) >= wanted]
     if len(whole):
