@@ -1,0 +1,1 @@
+"""TinyFS for inpart: reads one made-up file system."""
