@@ -1,0 +1,66 @@
+"""The built-in encodings, and choosing one by its text."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inpart.contracts import API_VERSION
+from inpart.encodings import builtin_encodings, by_id, choose_encoding
+from inpart.errors import IntegrityError, UsageError
+from inpart.image.writer import encoding_text
+
+ALL = builtin_encodings()
+
+
+def test_ids_and_names_are_those_of_the_format() -> None:
+    assert {number: encoding.name for number, encoding in by_id(ALL).items()} == {1: "store", 2: "zstd"}
+    assert all(encoding.api_version == API_VERSION and encoding.summary for encoding in ALL)
+
+
+@pytest.mark.parametrize("text", ["store", "zstd:3", "zstd:22", "zstd:-7"])
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=5000))
+def test_round_trip(text: str, data: bytes) -> None:
+    encoding = choose_encoding(text, ALL)
+    body = encoding.encode(memoryview(bytearray(data)))
+    assert encoding.decode(memoryview(body), len(data)) == data
+    for size in (len(data) + 1, len(data) - 1):
+        with pytest.raises(IntegrityError):
+            encoding.decode(body, size)
+
+
+def test_what_zstd_refuses() -> None:
+    encoding = choose_encoding("zstd", ALL)
+    good = encoding.encode(b"x" * 1000)
+    two = zstandard.ZstdCompressor().compress(b"x" * 500) + zstandard.ZstdCompressor().compress(b"x" * 500)
+    dictionary = zstandard.ZstdCompressionDict(b"inpart" * 100, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    foreign = zstandard.ZstdCompressor(dict_data=dictionary).compress(b"inpart" * 100 + b"x" * 400)
+    for bad in (b"", b"x", good[:-1], good[:4], good + b"\0", b"\0" * 50, two, foreign):
+        with pytest.raises(IntegrityError):
+            encoding.decode(bad, 1000)
+
+
+def test_many_threads_use_one_encoding() -> None:
+    encoding = choose_encoding("zstd:3", ALL)
+    samples = [bytes([n]) * 10_000 + n.to_bytes(4, "big") * 500 for n in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        bodies = list(pool.map(encoding.encode, samples * 4))
+        assert list(pool.map(encoding.decode, bodies, [12_000] * 256)) == samples * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "level"), [("zstd", "zstd:3"), ("zstd:", "zstd:3"), ("zstd:19", "zstd:19"), ("store", "store")]
+)
+def test_text_and_back(text: str, level: str) -> None:
+    assert encoding_text(choose_encoding(text, ALL)) == level
+
+
+@pytest.mark.parametrize("text", ["", "gzip", "zstd:x", "zstd:23", "zstd:-8", "store:1", "zstd:3+store", "ZSTD:3"])
+def test_what_is_no_encoding(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        choose_encoding(text, ALL)
+    assert raised.value.hint
