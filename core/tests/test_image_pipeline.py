@@ -43,12 +43,12 @@ def test_nothing_to_do() -> None:
 
 
 def test_no_more_than_depth_are_under_way() -> None:
-    produced = 0
+    produced: list[int] = []
 
     def items() -> Iterator[int]:
-        nonlocal produced
-        for produced in range(50):
-            yield produced
+        for number in range(50):
+            produced.append(number)
+            yield number
 
     with closing(ordered_map(items(), lambda item: item, depth=3)) as results:
         for done in results:
