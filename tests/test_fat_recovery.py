@@ -11,11 +11,13 @@ import pytest
 from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
 from inpart import plugins
 from inpart.contracts import FilesystemEditor
-from inpart.errors import NoSpace
+from inpart.errors import NoSpace, UnfinishedJournal
+from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import list_images
 from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.resume import resume
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
@@ -157,3 +159,31 @@ def test_image_that_cannot_fit_is_refused_untouched(session: Session, tmp_path: 
     with pytest.raises(NoSpace, match=r"\d+"):
         create(session, str(path), CreateOptions("first"))
     assert path.read_bytes() == before
+
+
+def test_interrupted_restore_is_named_and_resumed(
+    imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]],
+    session: Session,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, files = imaged(RECIPES[2])
+    path = copied(made, tmp_path / "p.img")
+
+    def interrupted(request: object, progress: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rewriting, "copy_extents", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        restore(session, str(path), RestoreOptions("factory"))
+    monkeypatch.undo()
+    assert fsck(path).files == -1
+    assert list_images(session, str(path)).unfinished is not None
+    with pytest.raises(UnfinishedJournal, match="was cut short"):
+        create(session, str(path), CreateOptions("second"))
+    done = resume(session, str(path))
+    assert done.restored is not None
+    assert done.restored.name == "factory-1"
+    assert fsck(path).complaints == ()
+    assert contents(path, tmp_path / "out") == files
+    assert resume(session, str(path)).restored is None

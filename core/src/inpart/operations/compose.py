@@ -95,7 +95,7 @@ def compose(session: Session, image: Volume, used: Extents, place: Place, retain
         edit(provider, tx.view).claim(retained.claims, tx, directory=retained.directory)
     final = provider.open(tx.view)
     _prove(final)
-    extents = (final.allocated() | used.clip(final.info.size, place.size)) - retained.extents
+    extents = (final.allocated() | used) - retained.extents
     return Composition(tx.view, extents, _anchors(final.system_areas()), moved, provider)
 
 

@@ -16,7 +16,7 @@ from inpart.operations.estimate import Estimate, estimate_stream
 from inpart.operations.files_out import NewFile
 from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
 from inpart.operations.images import open_reader
-from inpart.operations.partition import Mounted, open_healthy, open_stores
+from inpart.operations.partition import Mounted, open_as_it_is, open_healthy, open_stores
 from inpart.operations.placing import Placement, plan_placement, store_stream
 from inpart.operations.readback import read_back_file, read_back_store
 from inpart.operations.scope import Scope, Selection, scope_of
@@ -71,7 +71,10 @@ def create(session: Session, address: str, options: CreateOptions) -> CreateRepo
     outside = options.to is not None
     access = Access.ALONE if outside or options.dry_run else Access.WRITE
     with open_target(address, access) as target:
-        mounted = open_healthy(session, target.volume, options.allow)
+        if outside and options.selection.all_sectors:
+            mounted = open_as_it_is(session, target.volume)
+        else:
+            mounted = open_healthy(session, target.volume, options.allow)
         located = open_stores(session, target.volume)
         if not outside:
             refuse_taken(options.name, located)

@@ -47,6 +47,8 @@ class OutputTree:
             return entry.size
         name = _UNFINISHED if self._overwrite else parts[-1]
         with self._parent(parts) as parent, _explained(entry.path):
+            if self._overwrite:
+                _unlink(name, parent)
             handle = os.open(name, _NEW_FILE, 0o666, dir_fd=parent)
             try:
                 with open(handle, "wb") as file:
@@ -67,8 +69,7 @@ class OutputTree:
             return
         with self._parent(parts) as parent, _explained(entry.path):
             if self._overwrite:
-                with suppress(FileNotFoundError):
-                    os.unlink(parts[-1], dir_fd=parent)
+                _unlink(parts[-1], parent)
             os.symlink(entry.target, parts[-1], dir_fd=parent)
 
     def finish(self) -> None:
@@ -101,6 +102,11 @@ class OutputTree:
             finally:
                 os.close(parent)
         return handle
+
+
+def _unlink(name: str, parent: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)
 
 
 def _make_directory(name: str, parent: int) -> None:

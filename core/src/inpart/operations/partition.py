@@ -17,6 +17,7 @@ from inpart.contracts import (
 from inpart.errors import FilesystemDamaged, FilesystemError, FilesystemUnclean, FilesystemUnsupported, IntegrityError
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.journals import refuse_unfinished
+from inpart.operations.raw import RawPartition, RawProvider
 from inpart.operations.session import Session
 from inpart.operations.stores import Located, claims_of, locate
 from inpart.volume import Volume
@@ -73,6 +74,15 @@ def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = 
             hint="repair it with its own checker first; `inpart verify --level fs` shows all findings",
         )
     return Mounted(volume, provider, filesystem)
+
+
+def open_as_it_is(session: Session, volume: Volume) -> Mounted:
+    """What is on ``volume`` for a copy of every sector: unclean, damaged or unknown is only worth a warning."""
+    try:
+        return open_healthy(session, volume, tuple(State))
+    except FilesystemError as error:
+        session.warn(f"{error.message}; every sector is copied as it is")
+        return Mounted(volume, RawProvider(), RawPartition(volume))
 
 
 def _recognised(session: Session, volume: Volume) -> tuple[FilesystemProvider, Filesystem]:

@@ -24,8 +24,8 @@ def repair_table_entry(session: Session, target: Target, image: OpenImage, *, dr
         )
     start = image.found.store.base if image.found else image.reader.manifest.partition.disk_offset
     repair = repair_entry(target.volume, areas, start)
-    session.warn("\n".join(repair.description))
+    description = "\n".join(repair.description)
     if not dry_run and repair.edits:
-        session.ask(f"Write this entry to the partition table of {target.volume.name}?")
+        session.ask(f"{description}\nWrite this entry to the partition table of {target.volume.name}?")
         apply_repair(target.volume, repair)
-    return "\n".join(repair.description)
+    return description
