@@ -31,6 +31,7 @@ setup: .venv/installed
 	[ -x $(BIN)/python ] || { python=$$(tools/find-python.sh) && "$$python" -m venv .venv; }
 	$(BIN)/pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
 	    --editable 'core[testing]' $(PLUGINS:%=--editable %)
+	$(BIN)/python -m compileall -q $(SOURCES)
 	touch $@
 
 tools:

@@ -228,10 +228,3 @@ def test_wrong_settings_are_named(folder: Path) -> None:
     done = process("probe", str(folder / "sound.img"), INPART_LAYOUT_NAM="x")
     assert done.returncode == ExitCode.USAGE
     assert "did you mean INPART_LAYOUT_NAME?" in done.stderr
-
-
-def test_version_does_not_wait_for_the_rest() -> None:
-    program = "import sys; sys.argv = ['inpart', '--version']; from inpart.cli.main import main; main()"
-    program += "\nassert not {'typer', 'numpy', 'pydantic'} & set(sys.modules), sorted(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("inpart ")

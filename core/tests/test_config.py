@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from inpart import config
-from inpart.config import Configuration, load
+from inpart.config import Configuration, load, sources
+from inpart.config.settings import merge
+from inpart.config.sources import Given, gather
 from inpart.contracts import LayoutOptions
 from inpart.errors import UsageError
+from inpart.operations.session import Policy
 from inpart.units import GIB, MIB
 
 
-def rows(configuration: Configuration) -> dict[str, tuple[object, str]]:
-    return {key: (value, source) for key, value, source in configuration.rows()}
+def rows(
+    file: Path | None = None, environment: Mapping[str, str] | None = None, options: Mapping[str, object] | None = None
+) -> dict[str, tuple[object, str]]:
+    merged = merge(gather(file, options, environment or {}))
+    return {key: (value, source) for key, value, source in merged.rows()}
 
 
 @pytest.fixture
@@ -24,12 +30,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_defaults_are_those_of_the_contracts_and_the_policy() -> None:
-    configuration = load(environment={})
-    policy = configuration.settings.as_policy()
-    assert configuration.file is None
+    policy = Policy()
+    assert load(environment={}) == Configuration()
+    assert merge(Given()).settings.as_policy() == policy
     assert policy.options == LayoutOptions()
     assert (policy.layout, policy.encoding, policy.min_free, policy.verify) == ("contiguous", "zstd:3", None, "stored")
-    assert {source for _, source in rows(configuration).values()} == {"default"}
+    assert {source for _, source in rows().values()} == {"default"}
 
 
 def test_command_line_over_environment_over_file_over_default(file: Path) -> None:
@@ -38,18 +44,22 @@ def test_command_line_over_environment_over_file_over_default(file: Path) -> Non
         "INPART_POLICY_MIN_FREE": "1G",
         "INPART_AIDS_USE": "a:b, c:d",
     }
-    found = rows(load(file=file, environment=variables, options={"layout.name": "given", "policy.verify": None}))
+    options = {"layout.name": "given", "policy.verify": None}
+    found = rows(file, variables, options)
     assert found["layout.name"] == ("given", "command line")
     assert found["policy.min_free"] == (GIB, "INPART_POLICY_MIN_FREE")
     assert found["aids.use"] == (("a:b", "c:d"), "INPART_AIDS_USE")
     assert found["layout.segment_size"] == (8 * MIB, str(file))
     assert found["policy.retain"] == (False, str(file))
     assert found["policy.verify"] == ("stored", "default")
+    configuration = load(file=file, environment=variables, options=options)
+    assert (configuration.policy.layout, configuration.policy.aids) == ("given", ("a:b", "c:d"))
+    assert (configuration.policy.options.segment_size, configuration.retain) == (8 * MIB, False)
 
 
 @pytest.mark.parametrize(("text", "value"), [("yes", True), ("TRUE", True), ("0", False), ("off", False)])
 def test_truth_in_the_environment(text: str, value: bool) -> None:
-    assert rows(load(environment={"INPART_POLICY_RETAIN": text}))["policy.retain"] == (value, "INPART_POLICY_RETAIN")
+    assert rows(environment={"INPART_POLICY_RETAIN": text})["policy.retain"] == (value, "INPART_POLICY_RETAIN")
 
 
 def test_file_is_named_by_the_option_then_the_environment_then_the_system(
@@ -57,10 +67,10 @@ def test_file_is_named_by_the_option_then_the_environment_then_the_system(
 ) -> None:
     other = tmp_path / "other.toml"
     other.write_text("")
-    assert load(file=other, environment={"INPART_CONFIG": str(file)}).file == other
-    assert load(environment={"INPART_CONFIG": str(file)}).file == file
-    monkeypatch.setattr(config, "SYSTEM_FILE", other)
-    assert load(environment={}).file == other
+    assert gather(other, environment={"INPART_CONFIG": str(file)}).file == other
+    assert gather(environment={"INPART_CONFIG": str(file)}).file == file
+    monkeypatch.setattr(sources, "SYSTEM_FILE", other)
+    assert gather(environment={}).file == other
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from image_samples import content, manifest, reader_of, stream_of
-from inpart.encodings import ZstdEncoding
+from inpart.encodings.zstd import ZstdEncoding
 from inpart.errors import NoSpace, VolumeError
 from inpart.extents import Extents
 from inpart.image import ordered_map, write_image

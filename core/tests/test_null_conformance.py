@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from inpart.encodings import StoreEncoding, ZstdEncoding
+from inpart.encodings.store import StoreEncoding
+from inpart.encodings.zstd import ZstdEncoding
 from inpart.extents import Extents
 from inpart.testing.aid_kit import AidKit
 from inpart.testing.encoding_kit import EncodingKit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -20,6 +20,9 @@ from inpart.operations.session import Session
 from inpart.partitions import parse_address
 
 P = ParamSpec("P")
+
+FILESYSTEMS = (plugins.Kind.FILESYSTEM,)
+"""For commands that look at nothing else: the other plugins need not be loaded."""
 
 Device = Annotated[
     str,
@@ -57,15 +60,21 @@ class Run:
         """The settings in force, ``options`` of the command line included."""
         return config.load(file=self.config_file, options=options)
 
-    def session(self, options: Mapping[str, object] | None = None, *, writes_to: str | None = None) -> Session:
+    def session(
+        self,
+        options: Mapping[str, object] | None = None,
+        *,
+        writes_to: str | None = None,
+        kinds: Collection[plugins.Kind] = tuple(plugins.Kind),
+    ) -> Session:
         """What an operation is given; ``writes_to`` is the address that it will change, which may need a confirmation.
 
-        Raises UsageError for a wrong configuration.
+        Only providers of ``kinds`` are loaded. Raises UsageError for a wrong configuration.
         """
-        settings = self.configuration(options).settings
+        configuration = self.configuration(options)
         return Session(
-            plugins=plugins.load(settings.plugins.disabled),
-            policy=settings.as_policy(),
+            plugins=plugins.load(configuration.disabled_plugins, kinds),
+            policy=configuration.policy,
             progress=progress.choose(self.progress, quiet=self.quiet, verbose=self.verbose),
             confirm=lambda question: writes_to is None or not _is_block_device(writes_to) or self.confirm(question),
             warn=self.warn,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from inpart import __version__
@@ -13,6 +14,9 @@ def main() -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"inpart {__version__}\n")
         return
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # numpy would start threads for linear algebra, which is not used
     from inpart.cli.app import run  # noqa: PLC0415 - the version must not wait for typer
 
     sys.exit(run(arguments))

@@ -1,6 +1,11 @@
 """What a plugin implements: the typed contracts behind the four hooks. docs/PLUGINS.md is their manual."""
 
-from inpart.contracts.aid import AidCheck, AidImage, AidRecord, AidState, RecoveryAid
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from inpart.contracts.aid import AidState, RecoveryAid
 from inpart.contracts.common import API_VERSION, ByteRun, Finding, Provider, Severity
 from inpart.contracts.encoding import Encoding
 from inpart.contracts.filesystem import (
@@ -33,6 +38,9 @@ from inpart.contracts.layout import (
     StoreWriter,
 )
 from inpart.contracts.transaction import Edits, Stage, journal_size
+
+if TYPE_CHECKING:
+    from inpart.contracts.aid_record import AidCheck, AidImage, AidRecord
 
 __all__ = [
     "API_VERSION",
@@ -75,3 +83,10 @@ __all__ = [
     "Verdict",
     "journal_size",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The models of recovery aids, when somebody asks for them: pydantic takes longer to load than a probe runs."""
+    if name in {"AidCheck", "AidImage", "AidRecord"}:
+        return getattr(import_module("inpart.contracts.aid_record"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

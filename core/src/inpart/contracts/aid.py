@@ -3,44 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
-from inpart.contracts.common import ByteRun, Provider
+from inpart.contracts.common import Provider
 from inpart.volume import Volume
 
-
-class AidImage(BaseModel):
-    """One image as an aid remembers it; ``extents`` are its clusters in stream order, relative to the partition."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    image_id: str
-    name: str
-    kind: str
-    created: str
-    layout: str
-    digest: str
-    stream_size: int
-    extents: tuple[ByteRun, ...]
-
-
-class AidRecord(BaseModel):
-    """What every aid holds (S160-S165): identity of disk and partition, images, places, system areas."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, ser_json_bytes="base64", val_json_bytes="base64")
-
-    version: int = 1
-    generation: int = 0
-    disk_signature: str = ""
-    partition_start: int = 0
-    partition_size: int = 0
-    filesystem: str = ""
-    store_ids: tuple[str, ...] = ()
-    places: tuple[int, ...] = ()
-    images: tuple[AidImage, ...] = ()
-    system_areas: dict[str, tuple[int, bytes]] = {}
+if TYPE_CHECKING:
+    from inpart.contracts.aid_record import AidCheck, AidRecord
 
 
 class AidState(StrEnum):
@@ -49,13 +18,6 @@ class AidState(StrEnum):
     IN_SYNC = "in sync"
     STALE = "stale"
     MISSING = "missing"
-
-
-class AidCheck(BaseModel):
-    """The result of comparing an aid with the disk; ``reasons`` has a sentence per difference."""
-
-    state: AidState
-    reasons: tuple[str, ...] = ()
 
 
 class RecoveryAid(Provider, Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Protocol
 
 from inpart.contracts.common import Provider
 from inpart.volume import Buffer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 class Encoding(Provider, Protocol):

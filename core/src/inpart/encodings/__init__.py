@@ -6,11 +6,9 @@ from collections.abc import Iterable
 
 from inpart.contracts import Encoding
 from inpart.encodings import plugin
-from inpart.encodings.store import StoreEncoding
-from inpart.encodings.zstd import ZstdEncoding
 from inpart.errors import UsageError
 
-__all__ = ["StoreEncoding", "ZstdEncoding", "builtin_encodings", "by_id", "choose_encoding", "plugin"]
+__all__ = ["builtin_encodings", "by_id", "choose_encoding", "plugin"]
 
 
 def builtin_encodings() -> tuple[Encoding, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inpart.contracts import Encoding
-from inpart.encodings.store import StoreEncoding
-from inpart.encodings.zstd import ZstdEncoding
 from inpart.hookspecs import hookimpl
 
 
 @hookimpl
 def inpart_encodings() -> Sequence[Encoding]:
     """``store`` and ``zstd``."""
+    from inpart.encodings.store import StoreEncoding  # noqa: PLC0415 - not every command needs an encoding
+    from inpart.encodings.zstd import ZstdEncoding  # noqa: PLC0415
+
     return (StoreEncoding(), ZstdEncoding())

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from inpart.contracts import Layout
 from inpart.hookspecs import hookimpl
 
-from inpart_storage_contiguous.layout import ContiguousLayout
-
 
 @hookimpl
 def inpart_layouts() -> Sequence[Layout]:
     """The one layout of this package."""
+    from inpart_storage_contiguous.layout import ContiguousLayout  # noqa: PLC0415 - not every command needs a layout
+
     return (ContiguousLayout(),)

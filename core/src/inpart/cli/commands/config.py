@@ -6,6 +6,8 @@ import typer
 
 from inpart.cli.command import Run, command
 from inpart.cli.output import table
+from inpart.config.settings import merge
+from inpart.config.sources import gather
 
 group = typer.Typer(help="The configuration.")
 
@@ -13,10 +15,10 @@ group = typer.Typer(help="The configuration.")
 @command()
 def show(run: Run) -> None:
     """Show every setting and where its value comes from."""
-    configuration = run.configuration()
-    rows = list(configuration.rows())
+    given = gather(run.config_file)
+    rows = list(merge(given).rows())
     value = {
-        "file": str(configuration.file) if configuration.file else None,
+        "file": str(given.file) if given.file else None,
         "values": [{"key": key, "value": value, "source": source} for key, value, source in rows],
     }
     run.show(value, table([("KEY", "VALUE", "SOURCE"), *((key, _text(item), source) for key, item, source in rows)]))

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from inpart.cli.command import Device, Run
+from inpart.cli.command import FILESYSTEMS, Device, Run
 from inpart.cli.command import command as _command
 from inpart.operations.map import Layer, Picture, draw, layers_of, map_bmap, map_ddrescue, map_json
 from inpart.operations.reading import open_filesystem
@@ -30,7 +30,7 @@ def command(
     ] = "picture",
 ) -> None:
     """Show which bytes of a partition are used."""
-    with open_filesystem(run.session(), device) as (volume, filesystem):
+    with open_filesystem(run.session(kinds=FILESYSTEMS), device) as (volume, filesystem):
         pieces: Iterable[str]
         if run.json or shape == "json":
             pieces = map_json(filesystem.allocated(), volume.size, filesystem.info.kind)

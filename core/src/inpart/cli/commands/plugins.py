@@ -13,7 +13,7 @@ from inpart.cli.output import table
 @_command()
 def command(run: Run) -> None:
     """Show the plugins in use, and those that cannot be used."""
-    found = plugins.load(run.configuration().settings.plugins.disabled)
+    found = plugins.load(run.configuration().disabled_plugins)
     run.show(found.report(), _text(found))
 
 

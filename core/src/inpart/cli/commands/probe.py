@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inpart.cli.command import Device, Run
+from inpart.cli.command import FILESYSTEMS, Device, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import size, table
 from inpart.operations.probe import ProbeReport, probe
@@ -13,7 +13,7 @@ from inpart.operations.probe import ProbeReport, probe
 @_command()
 def command(run: Run, device: Device) -> None:
     """Show which file system is on a partition, and its state."""
-    report = probe(run.session(), device)
+    report = probe(run.session(kinds=FILESYSTEMS), device)
     run.show(report.as_json(), table(_rows(report)))
 
 

@@ -39,7 +39,7 @@ def command(
     options = RestoreOptions(
         image=image,
         to=to,
-        retain=run.configuration(given).settings.policy.retain,
+        retain=run.configuration(given).retain,
         changed_only=changed_only,
         repair_table=repair_table,
         dry_run=run.dry_run,

@@ -1,9 +1,8 @@
-"""Settings: command line over ``INPART_*`` variables over a TOML file over defaults, and where each value came from."""
+"""The settings as models, merged from command line, environment, file and defaults, each value with its source."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,14 +11,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from inpart.config.sources import OTHER_VARIABLES, PREFIX, Given
 from inpart.contracts import LayoutOptions
 from inpart.errors import UsageError
 from inpart.operations.session import Policy
 from inpart.units import parse_size
-
-SYSTEM_FILE = Path("/etc/inpart.toml")
-PREFIX = "INPART_"
-OTHER_VARIABLES = ("INPART_CONFIG", "INPART_DEBUG")
 
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _KIB = 1024
@@ -117,12 +113,11 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Configuration:
+class Merged:
     """Checked settings; ``sources`` tells for ``table.key`` where the value came from."""
 
     settings: Settings
     sources: Mapping[str, str]
-    file: Path | None
 
     def rows(self) -> Iterator[tuple[str, object, str]]:
         """(``table.key``, value, source) of everything that can be set."""
@@ -131,21 +126,10 @@ class Configuration:
                 yield f"{table}.{key}", value, self.sources.get(f"{table}.{key}", "default")
 
 
-def load(
-    *,
-    file: Path | None = None,
-    options: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Configuration:
-    """Merge all sources. ``options`` are command-line values by ``table.key``; None means not given.
-
-    The file is ``file``, else ``INPART_CONFIG``, else /etc/inpart.toml where that exists. Raises UsageError, which
-    names source, table and key, and the nearest right name.
-    """
-    variables = os.environ if environment is None else environment
-    path = _chosen_file(file, variables)
-    given = [*_from_file(path), *_from_environment(variables), *_from_options(options or {})]
-    chosen = {(value.table, value.key): value for value in given}
+def merge(given: Given) -> Merged:
+    """Check and merge all sources. Raises UsageError, which names source, table and key, and the nearest right name."""
+    values = [*_from_file(given.file), *_from_environment(given.variables), *_from_options(given.options)]
+    chosen = {(value.table, value.key): value for value in values}
     merged: dict[str, dict[str, object]] = {}
     for value in chosen.values():
         merged.setdefault(value.table, {})[value.key] = value.value
@@ -153,15 +137,7 @@ def load(
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise _refused(error, chosen) from None
-    return Configuration(settings, {f"{t}.{k}": value.source for (t, k), value in chosen.items()}, path)
-
-
-def _chosen_file(file: Path | None, variables: Mapping[str, str]) -> Path | None:
-    if file is None and variables.get("INPART_CONFIG"):
-        file = Path(variables["INPART_CONFIG"])
-    if file is None:
-        return SYSTEM_FILE if SYSTEM_FILE.exists() else None
-    return file
+    return Merged(settings, {f"{table}.{key}": value.source for (table, key), value in chosen.items()})
 
 
 def _from_file(path: Path | None) -> Iterator[Value]:
@@ -186,7 +162,7 @@ def _from_file(path: Path | None) -> Iterator[Value]:
 
 def _from_environment(variables: Mapping[str, str]) -> Iterator[Value]:
     known = {f"{PREFIX}{table}_{key}".upper(): (table, key) for table, key in _keys()}
-    for variable in sorted(name for name in variables if name.startswith(PREFIX) and name not in OTHER_VARIABLES):
+    for variable in sorted(variables):
         if variable not in known:
             message = f"environment: {variable} is no setting of inpart"
             raise UsageError(message, hint=_nearest(variable, [*known, *OTHER_VARIABLES]))
@@ -196,10 +172,9 @@ def _from_environment(variables: Mapping[str, str]) -> Iterator[Value]:
 
 def _from_options(options: Mapping[str, object]) -> Iterator[Value]:
     for name, value in options.items():
-        if value is not None:
-            table, _, key = name.partition(".")
-            _check_key("command line", table, key)
-            yield Value(table, key, value, "command line")
+        table, _, key = name.partition(".")
+        _check_key("command line", table, key)
+        yield Value(table, key, value, "command line")
 
 
 def _from_text(table: str, key: str, text: str) -> object:

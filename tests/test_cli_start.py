@@ -1,0 +1,38 @@
+"""Start-up: what a command does not need is not loaded. Seconds are measured in bench/, where the machine is known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import sys
+sys.argv[0] = "inpart"
+from inpart.cli.main import main
+try:
+    main()
+except SystemExit as left:
+    assert not left.code, left.code
+loaded = WORDS & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], {"typer", "numpy", "pydantic", "inpart.errors"}),
+        (["probe", "PARTITION"], {"zstandard", "rich", "inpart.image", "inpart.config.settings", "inpart.transaction"}),
+        (["map", "PARTITION"], {"zstandard", "rich", "inpart.image", "inpart.config.settings", "inpart.transaction"}),
+        (["plugins"], {"rich", "inpart.image", "inpart.config.settings", "inpart.transaction"}),
+    ],
+)
+def test_only_what_is_needed_is_loaded(arguments: list[str], unneeded: set[str], tmp_path: Path) -> None:
+    partition = tmp_path / "partition.img"
+    subprocess.run(["mkfs.fat", "-C", partition, "4096"], check=True, capture_output=True)
+    words = [str(partition) if word == "PARTITION" else word for word in arguments]
+    program = PROGRAM.replace("WORDS", repr(unneeded))
+    subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, timeout=60)
