@@ -1,0 +1,229 @@
+"""The power-cut kit: whole operations on a real file system, cut at every write, judged by that file system's tools.
+
+An adopter says how to make and read partitions of its kind, as for the other kits. What must hold are the promises (a)
+to (d) of docs/DESIGN.md. The tests marked ``exhaustive`` take every cut, the others a seeded sample.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from inpart.contracts import Severity
+from inpart.errors import NoImageFound
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.images import list_images
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.resume import resume
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.operations.verify import verify
+from inpart.plugins import load
+from inpart.testing.cuts import Cut, Recording, Sample
+from inpart.testing.kit import noting
+from inpart.testing.powercut import recorded_file
+
+Files = dict[str, bytes]
+
+_RESUMES = 2
+"""After how many cuts a sample tries resume under power cuts."""
+
+
+@dataclass
+class Bench:
+    """A partition in ``path`` with ``files`` and committed images ``names``; its disks after cuts go to ``cut``."""
+
+    session: Session
+    path: Path
+    cut: Path
+    files: Files
+    names: list[str] = field(default_factory=list)
+
+    def create(self, name: str, kind: str = "user") -> None:
+        """Add an image."""
+        create(self.session, str(self.path), CreateOptions(name, kind))
+        self.names.append(name)
+
+    def committed(self, path: Path, *, doomed: Collection[str] = ()) -> list[str]:
+        """Names of the images that are said to exist, found in every way; each must be whole, ``doomed`` ones aside."""
+        try:
+            rows = list_images(self.session, str(path), EVERY).images
+        except NoImageFound:
+            return []
+        whole = [row for row in rows if row.state == "committed"]
+        for row in whole:
+            if row.name in doomed:
+                continue
+            bad = [one for one in verify(self.session, str(path), row.id).findings if one.code.startswith("image.")]
+            assert not bad, f"C1: image {row.name} is announced and is not whole: {bad[0]}"
+        return [row.name for row in whole]
+
+
+class PowerCutKit(ABC):
+    """C: what must hold after a power cut at any write of an operation."""
+
+    variants: ClassVar[Sequence[str]] = ("default",)
+    sample: ClassVar[int] = 8
+    torn: ClassVar[int] = 2
+
+    @abstractmethod
+    def make(self, path: Path, variant: str) -> Files:
+        """Make a partition in the file ``path``, with files at its very end, and half of it free; what it holds."""
+
+    @abstractmethod
+    def files(self, path: Path) -> Files:
+        """What the file system's own tools read, without the container."""
+
+    @abstractmethod
+    def change(self, path: Path) -> None:
+        """Change, delete and add files with the file system's own tools."""
+
+    @abstractmethod
+    def wreck(self, path: Path) -> None:
+        """Overwrite what makes the file system readable."""
+
+    @abstractmethod
+    def complaints(self, path: Path) -> list[str]:
+        """What the reference checker finds, nothing on a healthy partition."""
+
+    @abstractmethod
+    def harmless(self, complaint: str) -> bool:
+        """True for what soft updates may leave when nobody resumes: used clusters without an owner."""
+
+    def session(self) -> Session:
+        """The plugins that are installed, and the default policy."""
+        return Session(load())
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test for every variant, with a sample of cuts and with all of them."""
+        metafunc.parametrize("variant", self.variants)
+        every = pytest.param(None, marks=pytest.mark.exhaustive, id="all")
+        metafunc.parametrize("cuts", [pytest.param(Sample(self.sample), id="sample"), every])
+
+    @pytest.fixture
+    def bench(self, tmp_path: Path, variant: str) -> Bench:
+        """A partition without images."""
+        path = tmp_path / "partition.img"
+        files = self.make(path, variant)
+        assert self.files(path) == files
+        assert self.complaints(path) == []
+        return Bench(self.session(), path, tmp_path / "cut.img", files)
+
+    def test_c1_create_with_vacating(self, bench: Bench, cuts: Sample | None) -> None:
+        """C1: the first image: files move, the container is made and claimed."""
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        for _ in self._disks(bench, recording, cuts):
+            self._check_create(bench, "C1")
+
+    def test_c2_create_beside_another_image(self, bench: Bench, cuts: Sample | None) -> None:
+        """C2: the second image: tables change, clusters pass from one hidden file to another."""
+        bench.create("first", "factory")
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        for _ in self._disks(bench, recording, cuts):
+            self._check_create(bench, "C2")
+
+    def test_c3_restore_of_a_wrecked_partition(self, bench: Bench, cuts: Sample | None) -> None:
+        """C3: no restore, however far it came, costs an image, and resume finishes it."""
+        self._with_images(bench)
+        self.change(bench.path)
+        self.wreck(bench.path)
+        recording = self._record(bench, lambda path: restore(bench.session, path, RestoreOptions()))
+        for _ in self._disks(bench, recording, cuts):
+            self._check_restore(bench, "C3", bench.names)
+
+    def test_c4_restore_of_an_older_image_alone(self, bench: Bench, cuts: Sample | None) -> None:
+        """C4: the older image without the newer one: the newer one is there until the older one is back."""
+        self._with_images(bench)
+        self.change(bench.path)
+        options = RestoreOptions("first", retain=False)
+        recording = self._record(bench, lambda path: restore(bench.session, path, options))
+        for _ in self._disks(bench, recording, cuts):
+            self._check_restore(bench, "C4", ["first"], options)
+
+    def test_c5_resume_of_a_create(self, bench: Bench, cuts: Sample | None) -> None:
+        """C5: a resume may be cut itself, and resumed."""
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        for again in self._resumes(bench, recording, cuts):
+            for _ in self._disks(bench, again, cuts and Sample(cuts.count // 2)):
+                self._check_create(bench, "C5", strict=False)
+
+    def test_c6_resume_of_a_restore(self, bench: Bench, cuts: Sample | None) -> None:
+        """C6: the same for a restore."""
+        self._with_images(bench)
+        self.change(bench.path)
+        self.wreck(bench.path)
+        recording = self._record(bench, lambda path: restore(bench.session, path, RestoreOptions()))
+        for again in self._resumes(bench, recording, cuts):
+            for _ in self._disks(bench, again, cuts and Sample(cuts.count // 2)):
+                self._check_restore(bench, "C6", bench.names)
+
+    def _with_images(self, bench: Bench) -> None:
+        bench.create("first", "factory")
+        bench.create("second")
+
+    def _record(self, bench: Bench, action: Callable[[str], object]) -> Recording:
+        with recorded_file(bench.path) as recording:
+            action(str(bench.path))
+        return recording
+
+    def _disks(self, bench: Bench, recording: Recording, cuts: Sample | None) -> Iterator[Cut]:
+        """Put the disk after each chosen cut into ``bench.cut``; failures get a note with the cut."""
+        every = recording.cuts(torn=self.torn)
+        for cut, disk in recording.disks(every if cuts is None else cuts.choose(every)):
+            bench.cut.write_bytes(disk.data)
+            with noting(f"power cut {cut} of {recording.writes} writes"):
+                yield cut
+
+    def _resumes(self, bench: Bench, recording: Recording, cuts: Sample | None) -> Iterator[Recording]:
+        """Recordings of ``resume`` after the cuts that left something to be resumed; a few of them for a sample."""
+        order = recording.cuts(torn=0)
+        if cuts is not None:
+            random.Random(cuts.seed).shuffle(order)
+        found = 0
+        for cut in order:
+            bench.path.write_bytes(recording.disk(cut).data)
+            with recorded_file(bench.path) as again:
+                report = resume(bench.session, str(bench.path))
+            if report.journals or report.restored:
+                found += 1
+                with noting(f"resume after the power cut {cut} of {recording.writes} writes"):
+                    yield again
+            if cuts is not None and found == _RESUMES:
+                break
+        assert found, "no cut left anything to be resumed"
+
+    def _check_create(self, bench: Bench, code: str, *, strict: bool = True) -> None:
+        """Promises (a), (b) and (d) on the disk in ``bench.cut``, before and after resume."""
+        assert self.files(bench.cut) == bench.files, f"{code}: files changed"
+        grave = [line for line in self.complaints(bench.cut) if not self.harmless(line)]
+        assert not grave, f"{code}: before resume: {grave}"
+        assert bench.committed(bench.cut) in (bench.names, [*bench.names, "new"]), f"{code}: before resume"
+        resume(bench.session, str(bench.cut))
+        left = [line for line in self.complaints(bench.cut) if strict or not self.harmless(line)]
+        assert not left, f"{code}: after resume: {left}"
+        assert self.files(bench.cut) == bench.files, f"{code}: resume changed files"
+        images = bench.committed(bench.cut)
+        assert images in (bench.names, [*bench.names, "new"]), f"{code}: after resume there are {images}"
+        assert resume(bench.session, str(bench.cut)).journals == 0, f"{code}: resume did not finish"
+        if strict and images == bench.names:
+            create(bench.session, str(bench.cut), CreateOptions("new"))
+            assert bench.committed(bench.cut) == [*bench.names, "new"], f"{code}: no create after resume"
+
+    def _check_restore(self, bench: Bench, code: str, names: list[str], options: RestoreOptions | None = None) -> None:
+        """Promises (c) and (d) on the disk in ``bench.cut``, before and after resume."""
+        images = bench.committed(bench.cut, doomed=set(bench.names) - set(names))
+        assert images in (bench.names, names), f"{code}: before resume there are {images}"
+        report = resume(bench.session, str(bench.cut))
+        if report.restored is None:
+            restore(bench.session, str(bench.cut), options or RestoreOptions())
+        assert self.complaints(bench.cut) == [], f"{code}: after resume"
+        assert self.files(bench.cut) == bench.files, f"{code}: files are not as in the image"
+        assert bench.committed(bench.cut) == names, f"{code}: after resume"
+        errors = [one for one in verify(bench.session, str(bench.cut)).findings if one.severity is Severity.ERROR]
+        assert not errors, f"{code}: after resume: {errors[0]}"

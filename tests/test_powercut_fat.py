@@ -1,0 +1,83 @@
+"""FAT and the contiguous layout under power cuts, judged by fsck.fat and mtools."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from inpart.testing.cut_kit import PowerCutKit
+from inpart.units import MIB
+
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
+HARMLESS = (
+    "Reclaimed ",
+    "FATs differ but appear to be intact.",
+    "  Using first FAT.",
+    "Free cluster summary wrong",
+    "  Auto-correcting.",
+    "Leaving filesystem unchanged.",
+)
+KINDS = {
+    "fat12": (2 * MIB, ("-F12", "-s1")),
+    "fat16": (9 * MIB, ("-F16", "-s4")),
+    "fat32": (34 * MIB, ("-F32", "-s1")),
+}
+
+
+def tool(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT, text=True).stdout
+
+
+class TestFat(PowerCutKit):
+    variants: ClassVar[Sequence[str]] = tuple(KINDS)
+
+    def make(self, path: Path, variant: str) -> dict[str, bytes]:
+        size, options = KINDS[variant]
+        with path.open("wb") as file:
+            file.truncate(size)
+        tool("mkfs.fat", "--invariant", *options, str(path))
+        dice = random.Random(variant)
+        files = {
+            f"dir{number % 3}/a file with a long name {number}.bin": dice.randbytes(dice.choice((700, 5000, 30000)))
+            for number in range(12)
+        }
+        filler = int(size * 0.95) - sum(map(len, files.values()))
+        self._put(path, {"filler": bytes(filler)})
+        self._put(path, files)
+        tool("mdel", "-i", str(path), "::filler")
+        return files
+
+    def _put(self, path: Path, files: dict[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                target = Path(folder) / name
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(content)
+            sources = [str(source) for source in sorted(Path(folder).iterdir())]
+            tool("mcopy", "-s", "-o", "-i", str(path), *sources, "::")
+
+    def files(self, path: Path) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory() as folder:
+            tool("mcopy", "-n", "-s", "-i", str(path), "::/", folder)
+            found = {str(file.relative_to(folder)): file.read_bytes() for file in Path(folder).rglob("*.bin")}
+        return {name: content for name, content in found.items() if not name.startswith(".inpart")}
+
+    def change(self, path: Path) -> None:
+        tool("mdel", "-i", str(path), "::dir1/a file with a long name 4.bin")
+        self._put(path, {"dir0/a file with a long name 0.bin": b"changed", "added.bin": bytes(3000)})
+
+    def wreck(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size // 10))
+
+    def complaints(self, path: Path) -> list[str]:
+        done = subprocess.run(["fsck.fat", "-n", str(path)], check=False, capture_output=True, text=True)
+        return [line for line in done.stdout.splitlines()[1:] if line.strip() and not line.startswith(str(path))]
+
+    def harmless(self, complaint: str) -> bool:
+        return complaint.startswith(HARMLESS)
