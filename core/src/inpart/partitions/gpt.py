@@ -56,6 +56,11 @@ class GptHeader(NamedTuple):
         """Size of the entry array in bytes."""
         return self.number_of_partition_entries * self.size_of_partition_entry
 
+    def backup_lba(self, last_lba: int) -> int:
+        """Where the backup header is: what the header says if that can be, or else the disk's last sector."""
+        place = max(self.my_lba, self.alternate_lba)
+        return place if self.last_usable_lba < place <= last_lba else last_lba
+
     def sealed(self, array: bytes) -> GptHeader:
         """The header with both checksums right for ``array``."""
         plain = self._replace(header_crc32=0, partition_entry_array_crc32=zlib.crc32(array))

@@ -40,11 +40,9 @@ def gpt_table(
 def gpt_areas(header: GptHeader, sector_size: int, last_lba: int) -> tuple[TableArea, ...]:
     """Where both copies of headers and entry arrays lie; the array of the other copy follows from the rules of UEFI.
 
-    The primary array begins at sector 2 (or where its header says); the backup array ends at the backup header, which
-    is in the disk's last sector if the header names a place beyond it.
+    The primary array begins at sector 2 (or where its header says); the backup array ends at the backup header.
     """
-    backup_lba = max(header.my_lba, header.alternate_lba)
-    backup_lba = backup_lba if backup_lba <= last_lba else last_lba
+    backup_lba = header.backup_lba(last_lba)
     array = -(-header.array_size // sector_size)
     primary_array = header.partition_entry_lba if header.my_lba == 1 else 2
     backup_array = header.partition_entry_lba if header.my_lba != 1 else backup_lba - array

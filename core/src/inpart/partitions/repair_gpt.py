@@ -62,8 +62,7 @@ def _put_table(
     """Backup copy first, then the primary, the MBR last: at every moment one copy is valid."""
     unit = draft.unit
     last = draft.volume.size // unit - 1
-    recorded = max(base.my_lba, base.alternate_lba)
-    backup_lba = recorded if current and recorded <= last else last
+    backup_lba = base.backup_lba(last) if current else last
     primary = _fitted(base, array, backup_lba, unit)
     places = {area.name: area.start for area in gpt_areas(primary, unit, last)}
     backup = primary._replace(

@@ -103,9 +103,9 @@ def _put_logical(
     if chain.broken and chain.records:
         _cut(draft, chain.records[-1], chain.broken)
         chain = read_chain(draft.view, container, draft.unit)
-    wanted = (entry.start // draft.unit, entry.size // draft.unit)
-    places = [(ebr.lba + row.start_lba, row.sector_count) for ebr in chain.records for row in ebr.logicals]
-    if wanted not in places:
+    wanted = (entry.start // draft.unit, entry.size // draft.unit, int(entry.type, 16))
+    named = [(ebr.lba + row.start_lba, row.sector_count, row.type) for ebr in chain.records for row in ebr.logicals]
+    if wanted not in named:
         _insert(draft, entry, home, container, chain)
 
 

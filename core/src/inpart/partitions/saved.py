@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inpart.errors import IntegrityError
-from inpart.partitions.gpt import GptHeader, unpack_header
+from inpart.partitions.gpt import MAX_ARRAY_SIZE, GptHeader, unpack_header
 from inpart.partitions.model import PartitionEntry, PartitionTable, TableArea, TableKind
 from inpart.partitions.reader import SECTOR_SIZES, read_table
 from inpart.units import KIB
@@ -91,7 +91,10 @@ def _disk_size(saved: Mapping[str, tuple[int, bytes]], unit: int) -> int:
     header = unpack_header(saved["gpt-header"][1])
     if header is None:
         raise IntegrityError("the saved partition table is damaged: no GPT header")
-    return (max(header.my_lba, header.alternate_lba) + 1) * unit
+    if header.my_lba != 1:
+        return (header.my_lba + 1) * unit
+    array_end = header.partition_entry_lba - (-min(header.array_size, MAX_ARRAY_SIZE) // unit)
+    return (header.backup_lba(max(header.alternate_lba, array_end)) + 1) * unit
 
 
 class _BlankDisk(ReadOnlyVolume):
