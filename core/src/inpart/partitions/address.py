@@ -171,7 +171,8 @@ def _looked_up(where: Address, disk: Volume, *, whole_disk: bool) -> Target:
         target.start = where.offset
         target.entry = table.starting_at(where.offset) if table else None
     elif table and table.partitions and not whole_disk:
-        raise UsageError(f"{where} is a whole disk, {_listing(table)}", hint=f"name one of them, such as {where}#1")
+        example = f"{where}#{table.partitions[0].number}"
+        raise UsageError(f"{where} is a whole disk, {_listing(table)}", hint=f"name one of them, such as {example}")
     return target
 
 
@@ -202,7 +203,9 @@ def _size_of(target: Target, disk: Volume) -> int:
         size = min(size, disk.size - start)
     if start < 0 or size <= 0 or start + size > disk.size:
         said = f"{target.address} begins at {start}" + (f" and is {entry.size} bytes long" if entry else "")
-        raise UsageError(f"{said}; {target.path} has {disk.size} bytes", hint="is the image of the disk complete?")
+        there = 0 <= start < disk.size
+        hint = f"{target.path}@{start} names what is left of it" if there else "is the image of the disk complete?"
+        raise UsageError(f"{said}; {target.path} has {disk.size} bytes", hint=hint)
     return size
 
 
