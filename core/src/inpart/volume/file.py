@@ -128,6 +128,14 @@ class FileVolume(Volume):
                 raise VolumeError(f"{self.name} ends at {offset + done}, before its {self.size} bytes")
             done += count
 
+    def read(self, offset: int, length: int) -> bytes:
+        self.check_bounds(offset, length)
+        try:
+            data = os.pread(self._fd, length, offset)
+        except OSError as error:
+            raise VolumeError(f"{self.name}: cannot read at {offset}: {error.strerror}") from error
+        return data if len(data) == length else super().read(offset, length)
+
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         view, done = memoryview(data), 0

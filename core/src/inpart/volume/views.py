@@ -26,6 +26,10 @@ class SliceVolume(Volume):
         self.check_bounds(offset, len(buffer))
         self.parent.readinto(self.start + offset, buffer)
 
+    def read(self, offset: int, length: int) -> bytes:
+        self.check_bounds(offset, length)
+        return self.parent.read(self.start + offset, length)
+
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         self.parent.write(self.start + offset, data)
@@ -64,6 +68,13 @@ class RunsVolume(Volume):
             else:
                 self.parent.readinto(start, piece)
             done += length
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.check_bounds(offset, length)
+        path = self._path(offset, length)
+        if len(path) == 1 and path[0][0] != Runs.HOLE:
+            return self.parent.read(path[0][0], length)
+        return super().read(offset, length)
 
     def write(self, offset: int, data: Buffer) -> None:
         """Writing into a hole raises OutOfBounds, before anything is written."""
