@@ -378,6 +378,17 @@ def test_the_partitions_own_boot_record_is_saved_first(bench: Callable[[str], Be
     assert set(saved) == {"mbr", "ebr-3"}
 
 
+def test_a_disk_of_larger_sectors_is_refused(bench: Callable[[str], Bench]) -> None:
+    made = bench(GPT)
+    with pytest.raises(UsageError, match="sectors of 512 bytes, memory in 4096"):
+        repair_table(MemoryVolume(DISK, sector_size=4096), made.saved)
+
+
+def test_other_areas_are_none_of_the_table(bench: Callable[[str], Bench]) -> None:
+    made = bench(MBR)
+    assert saved_table(made.saved | {"boot-sector": (0, bytes(512))}).entries == made.table.entries
+
+
 def test_what_was_saved_may_be_damaged(bench: Callable[[str], Bench]) -> None:
     made = bench(GPT)
     mbr, header, entries = (made.saved[name] for name in ("mbr", "gpt-header", "gpt-entries"))

@@ -72,6 +72,11 @@ def _current(
     volume: Volume, saved: PartitionTable, *, same_kind: bool = True
 ) -> tuple[PartitionTable | None, list[str]]:
     """The table that is there now, None if there is none to keep, and what to say of that."""
+    if volume.sector_size > saved.sector_size:
+        raise UsageError(
+            f"the saved table counts in sectors of {saved.sector_size} bytes, {volume.name} in {volume.sector_size}",
+            hint="make the partitions with a partitioning tool; restore --to then needs no saved table",
+        )
     try:
         current = read_table(volume, sector_size=saved.sector_size)
     except PartitionTableDamaged as error:

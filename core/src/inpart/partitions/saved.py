@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from inpart.errors import IntegrityError
 from inpart.partitions.gpt import MAX_ARRAY_SIZE, GptHeader, unpack_header
 from inpart.partitions.model import PartitionEntry, PartitionTable, TableArea, TableKind
-from inpart.partitions.reader import SECTOR_SIZES, read_table
-from inpart.units import KIB
+from inpart.partitions.reader import read_table
+from inpart.units import KIB, SECTOR, is_power_of_two
 from inpart.volume import OverlayVolume, ReadOnlyVolume, Volume
 
 SavedAreas = dict[str, tuple[int, bytes]]
 """Byte runs of a disk by name: (start, bytes)."""
 
 SAVE_LIMIT = 64 * KIB
+_LARGEST_SECTOR = 4096
+_NAMES = ("mbr", "ebr-", "gpt-")
 
 
 def table_areas(table: PartitionTable) -> tuple[TableArea, ...]:
@@ -69,12 +71,17 @@ def _within(pieces: SavedAreas, limit: int) -> SavedAreas:
 
 
 def saved_table(saved: Mapping[str, tuple[int, bytes]]) -> PartitionTable:
-    """The table that saved areas describe, read by the same rules as one on a disk. Raises IntegrityError."""
+    """The table that saved areas describe, read by the same rules as one on a disk; areas of other names are ignored.
+
+    Raises IntegrityError.
+    """
     unit = len(saved["mbr"][1]) if "mbr" in saved else 0
-    if unit not in SECTOR_SIZES:
+    if not (is_power_of_two(unit) and SECTOR <= unit <= _LARGEST_SECTOR):
         raise IntegrityError("the saved partition table has no usable copy of sector 0")
     disk = OverlayVolume(_BlankDisk(_disk_size(saved, unit)), name="the saved partition table")
     for name, (start, data) in saved.items():
+        if not name.startswith(_NAMES):
+            continue
         if start < 0 or start + len(data) > disk.size:
             raise IntegrityError(f"the saved partition table is damaged: {name} at {start}")
         disk.write(start, data)
