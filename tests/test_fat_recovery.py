@@ -16,6 +16,7 @@ from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import list_images
+from inpart.operations.protection import repair_stores
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.resume import resume
 from inpart.operations.session import Session
@@ -187,3 +188,20 @@ def test_interrupted_restore_is_named_and_resumed(
     assert fsck(path).complaints == ()
     assert contents(path, tmp_path / "out") == files
     assert resume(session, str(path)).restored is None
+
+
+def test_container_that_something_else_moved_is_named_and_mended(session: Session, tmp_path: Path) -> None:
+    path = make_partition(tmp_path / "moved.img", Recipe("moved", 32 * MIB, ("-F16", "-s4")))
+    copy_in(path, {"/a.bin": os.urandom(MIB)})
+    create(session, str(path), CreateOptions("one"))
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    environment = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
+    subprocess.run(["mcopy", "-i", str(path), "::/.inpart/one.ipi", str(folder)], check=True, env=environment)
+    subprocess.run(["mdel", "-i", str(path), "::/.inpart/one.ipi"], check=True, env=environment)
+    subprocess.run(["mcopy", "-i", str(path), str(folder / "one.ipi"), "::/.inpart/"], check=True, env=environment)
+    found = verify(session, str(path))
+    assert [(finding.code, finding.where) for finding in found.findings] == [("store.unprotected", "/.inpart/one.ipi")]
+    assert repair_stores(session, str(path)).claimed == ("one.ipi",)
+    assert verify(session, str(path)).ok
+    assert fsck(path).complaints == ()

@@ -31,6 +31,7 @@ COMMANDS = {
     "export": "export",
     "import": "import_",
     "resume": "resume",
+    "repair": "repair",
     "demo": "demo",
     "plugins": "plugins",
     "config": "config",

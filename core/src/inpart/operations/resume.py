@@ -21,40 +21,53 @@ from inpart.volume import Access
 
 @dataclass(frozen=True)
 class ResumeReport:
-    """What was finished: the number of journals and the sectors written from them, and a restore."""
+    """What was finished: the number of journals and the sectors written from them, and a restore.
+
+    ``discarded`` journals could not be finished any more and are forgotten.
+    """
 
     journals: int = 0
     sectors: int = 0
     restored: RestoreReport | None = None
     dry_run: bool = False
+    discarded: int = 0
 
 
-def resume(session: Session, address: str, *, thorough: bool = False, dry_run: bool = False) -> ResumeReport:
+def resume(
+    session: Session, address: str, *, thorough: bool = False, discard: bool = False, dry_run: bool = False
+) -> ResumeReport:
     """Replay journals and go on with a restore. Nothing unfinished is no error.
 
-    ``thorough`` scans the whole volume for journals. Raises IntegrityError, before anything is written, if the
-    partition was used in between; NoImageFound if the image of the restore is gone.
+    ``thorough`` scans the whole volume for journals. ``discard`` forgets a journal that cannot be replayed because the
+    partition was used in between; without it that is an IntegrityError, before anything is written. Raises
+    NoImageFound if the image of the restore is gone.
     """
     with open_target(address, Access.READ if dry_run else Access.WRITE) as target:
         located = locate(session, target.volume, EVERY)
         found = find_unfinished(session, target.volume, located.stores, thorough=thorough)
         if dry_run:
             return ResumeReport(len(found.journals), dry_run=True)
-        sectors = _replay_all(target, found)
+        sectors, discarded = _replay_all(target, found, discard=discard)
         restored = _go_on(session, target, found.restore) if found.restore else None
         _clean_up(session, target)
-        return ResumeReport(len(found.journals), sectors, restored)
+        return ResumeReport(len(found.journals) - discarded, sectors, restored, discarded=discarded)
 
 
-def _replay_all(target: Target, found: Unfinished) -> int:
-    sectors = 0
+def _replay_all(target: Target, found: Unfinished, *, discard: bool) -> tuple[int, int]:
+    """Finish each journal, or forget it if that is impossible; sectors written, and journals forgotten."""
+    sectors = discarded = 0
     for journal in found.journals:
         if journal.base != 0:
             raise UsageError(f"the unfinished change belongs to a partition at byte {journal.base}, not to this volume")
         with uninterruptible():
-            sectors += replay(target.volume, journal)
+            try:
+                sectors += replay(target.volume, journal)
+            except IntegrityError:
+                if not discard:
+                    raise
+                discarded += 1
             retire(target.volume, journal)
-    return sectors
+    return sectors, discarded
 
 
 def _go_on(session: Session, target: Target, record: RestoreRecord) -> RestoreReport:

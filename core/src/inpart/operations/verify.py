@@ -12,6 +12,7 @@ from inpart.operations.check import check_filesystem, is_sound
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import open_reader, opened_image
 from inpart.operations.journals import unfinished
+from inpart.operations.protection import unprotected
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, FoundImage, Located, locate
 from inpart.partitions import Target, open_target
@@ -58,6 +59,7 @@ def _of_file(session: Session, target: Target, wanted: str | None, level: str) -
 def _of_stores(session: Session, target: Target, located: Located) -> Iterator[Finding]:
     for store in located.stores:
         yield from store.findings
+    yield from unprotected(session, target.volume, located.stores)
     sentence = unfinished(session, target.volume, located.stores)
     if sentence is not None:
         yield Finding(Severity.ERROR, "transaction.unfinished", target.volume.name, sentence)

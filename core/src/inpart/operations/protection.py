@@ -1,0 +1,101 @@
+"""Whether the file system still keeps away from the stores, and mending it and the stores' tables where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inpart.contracts import Claim, Finding, Severity, Store
+from inpart.errors import IntegrityError
+from inpart.extents import Extents
+from inpart.operations.journals import refuse_unfinished
+from inpart.operations.partition import Mounted, open_healthy
+from inpart.operations.session import Session, uninterruptible
+from inpart.operations.stores import EVERY, claims_of, locate
+from inpart.partitions import open_target
+from inpart.transaction import Transaction
+from inpart.volume import Access, Volume
+
+
+def unprotected(session: Session, volume: Volume, stores: Sequence[Store]) -> list[Finding]:
+    """A finding for each file of a store that a readable file system does not have where the store says (S130, S131).
+
+    Something else deleted or moved it: a defragmenter, a resizer, a person. Its clusters may be overwritten any time.
+    """
+    claims = claims_of(session, volume)
+    if claims is None:
+        return []
+    return [_finding(claim, present) for store in stores for claim, present in _strayed(store, claims)]
+
+
+def _strayed(store: Store, claims: Sequence[Claim]) -> list[tuple[Claim, Claim | None]]:
+    present = {claim.name: claim for claim in claims}
+    wanted = store.claims().claims if store.base == 0 else ()
+    found = [(claim, present.get(claim.name)) for claim in wanted]
+    return [(claim, there) for claim, there in found if there is None or there.runs != claim.runs]
+
+
+def _finding(claim: Claim, present: Claim | None) -> Finding:
+    what = "is not there" if present is None else "was moved by something else"
+    message = f"the file {what}; the file system may overwrite the clusters that it stands for"
+    return Finding(Severity.ERROR, "store.unprotected", f"/.inpart/{claim.name}", message)
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was put right: files claimed again, and findings of the stores whose tables were written anew."""
+
+    claimed: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    dry_run: bool = False
+
+
+def repair_stores(session: Session, address: str, *, dry_run: bool = False) -> Mended:
+    """Write lost tables again and claim what is not claimed any more.
+
+    Raises IntegrityError, before anything is written, if clusters of a store are used by something else; and what
+    ``open_healthy`` raises.
+    """
+    with open_target(address, Access.READ if dry_run else Access.WRITE) as target:
+        mounted = open_healthy(session, target.volume)
+        located = locate(session, target.volume, EVERY)
+        refuse_unfinished(session, target.volume, located.stores)
+        stores = [store for store in located.stores if store.base == 0]
+        if not stores:
+            raise located.nothing()
+        strays = [claim.name for store in stores for claim, _ in _strayed(store, mounted.editor().claims())]
+        findings = tuple(finding for store in stores for finding in store.findings)
+        for store in stores:
+            _refuse_taken(mounted, store)
+        if not dry_run and (strays or findings):
+            session.ask(f"Mend the tables and claims of {len(stores)} stores in {target.volume.name}?")
+            for store in stores:
+                _mend(mounted, store)
+        return Mended(tuple(strays), findings, dry_run)
+
+
+def _refuse_taken(mounted: Mounted, store: Store) -> None:
+    editor = mounted.editor()
+    own = Extents()
+    for claim in editor.claims():
+        own |= claim.runs.extents()
+    taken = store.extents() - store.claims().directory.extents() - editor.free() - own
+    if taken:
+        raise IntegrityError(
+            f"{mounted.volume.name}: {taken.total} bytes of the images' place, from byte {taken.start} on, belong to "
+            "other files by now",
+            hint="export the images that verify calls sound, then delete /.inpart and import them again",
+        )
+
+
+def _mend(mounted: Mounted, store: Store) -> None:
+    tx = Transaction(mounted.volume)
+    change = store.repair(tx)
+    present = mounted.editor(tx.view).claims()
+    moved = [claim.name for claim, there in _strayed(store, present) if there is not None]
+    gone = [claim.name for claim in present if claim.name in {*change.release, *moved}]
+    if gone:
+        mounted.editor(tx.view).release(gone, tx)
+    mounted.editor(tx.view).claim(change.claims, tx, directory=change.directory)
+    with uninterruptible():
+        tx.commit(store.journal())
