@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 from inpart.contracts import Severity
-from inpart.errors import NoImageFound
+from inpart.errors import IntegrityError, NoImageFound
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.restore import RestoreOptions, restore
@@ -162,6 +162,21 @@ class PowerCutKit(ABC):
         for again in self._resumes(bench, recording, cuts):
             for _ in self._disks(bench, again, cuts and Sample(cuts.count // 2)):
                 self._check_restore(bench, "C6", bench.names)
+
+    def test_c7_use_instead_of_resume(self, bench: Bench, cuts: Sample | None) -> None:
+        """C7: nobody resumes, the file system is used as it is: nothing is lost, and inpart can be used again."""
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        for _ in self._disks(bench, recording, cuts):
+            self.change(bench.cut)
+            files = self.files(bench.cut)
+            try:
+                resume(bench.session, str(bench.cut))
+            except IntegrityError:
+                assert resume(bench.session, str(bench.cut), discard=True).discarded == 1, "C7"
+            grave = [line for line in self.complaints(bench.cut) if not self.harmless(line)]
+            assert not grave, f"C7: {grave}"
+            assert self.files(bench.cut) == files, "C7: files changed"
+            assert not resume(bench.session, str(bench.cut)).journals, "C7: resume did not finish"
 
     def _with_images(self, bench: Bench) -> None:
         bench.create("first", "factory")

@@ -47,7 +47,9 @@ class Journal:
         for at in range(0, stored.size, MIB):
             crc = crc32c(stored.read(at, min(MIB, stored.size - at)), crc)
         if crc != self.header.payload_crc:
-            raise IntegrityError("the journal's payload does not have its checksum", hint="the journal cannot be used")
+            raise IntegrityError(
+                "the journal's payload does not have its checksum", hint="inpart resume --discard forgets it"
+            )
         return stored
 
 

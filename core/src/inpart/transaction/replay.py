@@ -82,7 +82,7 @@ def _refuse(strange: NDArray[np.int64]) -> None:
     raise IntegrityError(
         f"{len(strange)} of the sectors that the unfinished change touches hold something else by now: "
         f"those at bytes {shown}{more} of the partition",
-        hint="the partition was used since the change was cut short; check it with its own checker instead of resuming",
+        hint="it was used since: check the file system with its own checker, then run inpart resume --discard",
     )
 
 

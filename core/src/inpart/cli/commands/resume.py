@@ -20,9 +20,13 @@ def command(
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Look for unfinished work in every sector, not only in its usual places.")
     ] = False,
+    discard: Annotated[
+        bool,
+        typer.Option("--discard", help="Forget a change that cannot be finished, as the partition was used since."),
+    ] = False,
 ) -> None:
     """Finish a change or a restore that was cut short."""
-    report = resume(run.session(writes_to=device), device, thorough=thorough, dry_run=run.dry_run)
+    report = resume(run.session(writes_to=device), device, thorough=thorough, discard=discard, dry_run=run.dry_run)
     run.show(report, _text(report))
 
 
@@ -32,5 +36,7 @@ def _text(report: ResumeReport) -> Iterator[str]:
         yield f"{verb} {report.journals} changes; {report.sectors} sectors written"
     if report.restored:
         yield f"finished the restore of image {printable(report.restored.name)}: {size(report.restored.written_bytes)}"
-    if not report.journals and not report.restored:
+    if report.discarded:
+        yield f"forgot {report.discarded} changes that could not be finished"
+    if not (report.journals or report.restored or report.discarded):
         yield "nothing was unfinished"
