@@ -58,7 +58,8 @@ class Partition:
         )  # fmt: skip
 
     def vacate(self, plan: Plan) -> None:
-        """Pretend that all files in the region were moved to the lowest free clusters outside."""
+        """Pretend that all files in the region were moved to the lowest free clusters outside; old tables just go."""
+        self.claims = {name: claim for name, claim in self.claims.items() if not claim.runs.extents() & plan.region}
         moved = (self.used & plan.region).total
         self.used = self.used - plan.region
         room = (self.free - plan.region).array
@@ -89,11 +90,12 @@ class Partition:
         assert not change.directory.extents() & (self.owned | self.used)
 
     def create(
-        self, stream: bytes, name: str = "image", kind: str = "user", *, upper: int | None = None, pieces: int = MIB
-    ) -> bytes:
+        self, stream: bytes, name: str = "image", kind: str = "user", *, upper: int | None = None,
+        expected: int | None = None, pieces: int = MIB,
+    ) -> bytes:  # fmt: skip
         """Add an image and commit it; returns its id."""
         store = self.store()
-        plan = LAYOUT.plan(self.request(upper or len(stream), len(stream)), store)
+        plan = LAYOUT.plan(self.request(upper or len(stream), expected or len(stream)), store)
         self.vacate(plan)
         assert self.free.covers(plan.region)
         self.made += 1
@@ -106,6 +108,20 @@ class Partition:
         self.apply(writer.publish(tx))
         tx.commit(writer.journal())
         return image_id
+
+    def remove(self, *image_ids: bytes) -> None:
+        """Remove images and commit that."""
+        store = self.store()
+        assert store is not None
+        tx = Transaction(self.volume)
+        self.apply(store.remove(image_ids, tx))
+        tx.commit(store.journal())
+
+    def repair(self, store: ContiguousStore) -> None:
+        """Write lost tables again and commit that."""
+        tx = Transaction(self.volume)
+        self.apply(store.repair(tx))
+        tx.commit(None)
 
     def summary(self, image_id: bytes, stream: bytes, name: str, kind: str) -> ImageSummary:
         system = {"boot-sector": (0, bytes(510) + b"\x55\xaa"), "partition-table": (-0, bytes(range(256)))}

@@ -68,7 +68,11 @@ def segment(disk: bytes, base: int, offset: int) -> dict[str, Any]:
     payload = whole[4096 : 4096 + u64(data, 80)]
     assert not any(whole[4096 + len(payload) :])
     assert crc32c(payload) == u32(data, 92)
+    packed = data[2056 : 2056 + u16(data, 2048)]
+    expanded = zlib.decompress(packed) if packed else b""
+    assert len(expanded) == u32(data, 2052)
     return {
+        "areas": system_areas(expanded, u16(data, 2050)),
         "container_id": data[16:32],
         "image_id": data[48:64],
         "stream_offset": u64(data, 72),
@@ -153,13 +157,7 @@ def entry(data: bytes, at: int) -> dict[str, Any]:
     for step, length in zip(numbers[:runs], numbers[runs:], strict=True):
         place += step
         pieces.append((place, length))
-    areas, at = {}, struct.calcsize(form)
-    for _ in range(u16(one, 166)):
-        start, length, name_length = u64(blob, at), u32(blob, at + 8), u16(blob, at + 12)
-        name = blob[at + 16 : at + 16 + name_length].decode()
-        areas[name] = (start, blob[at + 16 + name_length : at + 16 + name_length + length])
-        at += 16 + name_length + length
-    assert at == len(blob)
+    areas = system_areas(blob[struct.calcsize(form) :], u16(one, 166))
     assert sum(length for _, length in pieces) == u64(one, 176)
     assert pieces[0][0] == u64(one, 80)
     stem = one[name_end:stem_end].decode()
@@ -183,6 +181,17 @@ def entry(data: bytes, at: int) -> dict[str, Any]:
         "runs": pieces,
         "areas": areas,
     }
+
+
+def system_areas(data: bytes, count: int) -> dict[str, tuple[int, bytes]]:
+    found, at = {}, 0
+    for _ in range(count):
+        start, length, name_length = u64(data, at), u32(data, at + 8), u16(data, at + 12)
+        name = data[at + 16 : at + 16 + name_length].decode()
+        found[name] = (start, data[at + 16 + name_length : at + 16 + name_length + length])
+        at += 16 + name_length + length
+    assert at == len(data)
+    return found
 
 
 def stream(disk: bytes, base: int, one: dict[str, Any]) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from inpart.contracts import Finding, Severity
 from inpart.extents import Extents
 from inpart.volume import Volume
 
 from inpart_storage_contiguous import naming
-from inpart_storage_contiguous.leftovers import judged, store_from_leftovers, unfinished
+from inpart_storage_contiguous.entries import Entry
+from inpart_storage_contiguous.leftovers import judged, store_from_leftovers, unfinished, with_partial_tables
 from inpart_storage_contiguous.publishing import active_slot
 from inpart_storage_contiguous.ranking import is_content_of, without_stale
-from inpart_storage_contiguous.rebuild import FoundImage, from_segments
+from inpart_storage_contiguous.rebuild import FoundImage, from_segments, unique_stems
 from inpart_storage_contiguous.scan import Group, Key, Marks
 from inpart_storage_contiguous.store import ContiguousStore
 from inpart_storage_contiguous.structs import (
@@ -36,18 +38,45 @@ def stores_from(volume: Volume, marks: Marks, *, rebuild: bool = True) -> list[C
     return sorted(without_stale(kept), key=lambda store: (store.rebuilt, not store.found, store.base != 0))
 
 
-def open_store(volume: Volume, base: int, table: Table, group: Group | None = None) -> ContiguousStore:
-    """The store of a valid table, its other tables checked. ``group`` has the segments that a scan found."""
+def open_store(volume: Volume, base: int, table: Table, group: Group) -> ContiguousStore:
+    """The store of a valid table, its other tables checked. Segments in ``group`` that it does not name are judged.
+
+    Those of an image that was committed and is whole belong to a newer table that is lost.
+    """
     findings: list[Finding] = []
     lost: set[str] = set()
     for name, message in _check_tables(volume, base, table):
         lost.add(name)
         findings.append(Finding(Severity.WARNING, f"container.{_code(name)}", name, message))
+    doubtful = _is_doubtful(volume, base, table, lost)
+    left = from_segments(group.headers(), frozenset(entry.image_id for entry in table.entries))
+    findings += [unfinished(image_id) for image_id in left.unfinished]
+    newer = [image.entry for image in left.images if image.entry is not None]
+    if newer:
+        findings += [_unlisted(entry) for entry in newer]
+        lost |= {naming.TOC_END, naming.TOC_BEGIN}
+        table = replace(
+            table, generation=table.generation + 1, toc_begin_offset=0,
+            entries=with_partial_tables(volume, group, unique_stems([*table.entries, *newer])),
+        )  # fmt: skip
     images = tuple(judged(volume, base, FoundImage.of(entry), findings) for entry in table.entries)
-    known = frozenset(entry.image_id for entry in table.entries)
-    for image_id in from_segments(group.headers(), known).unfinished if group else ():
-        findings.append(unfinished(image_id))
-    return ContiguousStore(volume, base, table, images, tuple(findings), frozenset(lost))
+    return ContiguousStore(
+        volume, base, table, images, tuple(findings), frozenset(lost), rebuilt=bool(newer), doubtful=doubtful
+    )
+
+
+def _unlisted(entry: Entry) -> Finding:
+    return Finding(
+        Severity.ERROR, "container.table-outdated", entry.summary.name,
+        f"image {entry.summary.name} is whole, but the only table of contents left is from before it was made",
+    )  # fmt: skip
+
+
+def _is_doubtful(volume: Volume, base: int, table: Table, lost: set[str]) -> bool:
+    """True if both other copies of the table are damaged, so that one of them may have been newer."""
+    other = try_read(volume, base + table.geometry.slot_offset(1 - active_slot(table)))
+    older = other is not None and other.container_id == table.container_id and other.generation < table.generation
+    return table.kind == TableKind.TOC_END and naming.TOC_BEGIN in lost and not older
 
 
 def newest_table(volume: Volume, group: Group) -> Table | None:
@@ -69,7 +98,7 @@ def _check_tables(volume: Volume, base: int, table: Table) -> Iterator[tuple[str
     slot = try_read(volume, base + table.geometry.slot_offset(active_slot(table)))
     if not _says_the_same(slot, table, TableKind.TOC_END):
         yield naming.TOC_END, "the table of contents at the end of the container is damaged or out of date"
-    begin = try_read(volume, base + table.toc_begin_offset)
+    begin = try_read(volume, base + table.toc_begin_offset) if table.toc_begin_offset else None
     if not _says_the_same(begin, table, TableKind.TOC_BEGIN):
         yield naming.TOC_BEGIN, "the table of contents at the beginning of the container is damaged or out of date"
     for entry in table.entries:

@@ -12,6 +12,7 @@ from inpart.checksums import crc32c
 from inpart.contracts import ImageSummary
 
 from inpart_storage_contiguous import naming
+from inpart_storage_contiguous.areas import inflate, pack_areas, unpack_areas
 from inpart_storage_contiguous.placement import Placement
 from inpart_storage_contiguous.structs import (
     ENTRY_HEADER,
@@ -32,7 +33,6 @@ from inpart_storage_contiguous.structs import (
     to_text,
 )
 
-_AREA = struct.Struct("<QIH2x")
 _NO_ID = bytes(16)
 
 
@@ -94,17 +94,13 @@ class Entry:
         """Columns that compress well: payload lengths, run counts, file counts, run starts as steps, run lengths."""
         placement = self.placement
         steps = np.diff(placement.runs[:, 0], prepend=0)
-        areas = b"".join(
-            _AREA.pack(start, len(data), len(name.encode())) + name.encode() + data
-            for name, (start, data) in sorted(self.summary.system.items())
-        )
         return (
             placement.payloads.astype("<i8").tobytes()
             + placement.run_counts.astype("<i4").tobytes()
             + placement.file_counts.astype("<i4").tobytes()
             + steps.astype("<i8").tobytes()
             + placement.runs[:, 1].astype("<i8").tobytes()
-            + areas
+            + pack_areas(self.summary.system)
         )
 
     @classmethod
@@ -127,7 +123,9 @@ class Entry:
         require(ENTRY_HEADER + name_length + stem_length + stored <= length, "lengths in an entry")
         require(max(stream_size, image_bytes, inter_offset) < MAX_OFFSET and expanded <= budget, "sizes in an entry")
         at = ENTRY_HEADER + name_length
-        blob = _expand(entry[at + stem_length : at + stem_length + stored], flags, expanded)
+        blob = entry[at + stem_length : at + stem_length + stored]
+        blob = inflate(blob, expanded) if flags & EntryFlag.DEFLATED else blob
+        require(len(blob) == expanded, "size of the blob of an entry")
         placement, tail = _placement(blob, segments, runs, files)
         _check(placement, stream_size, bound)
         require(int(placement.places[0]) == image_offset, "offset to an image")
@@ -135,24 +133,11 @@ class Entry:
         summary = ImageSummary(
             image_id, to_text(entry[ENTRY_HEADER:at]), to_text(kind), from_stamp(created),
             None if parent == _NO_ID else parent, stream_size, image_bytes, known_digest(digest),
-            _areas(blob, tail, areas),
+            unpack_areas(blob, tail, areas),
         )  # fmt: skip
         stem = naming.stem_for(to_text(entry[at : at + stem_length]), ())
         rebuilt = bool(flags & EntryFlag.REBUILT)
         return cls(summary, placement, stem, segment_size, segments_crc, inter_number, inter_offset, rebuilt, expanded)
-
-
-def _expand(stored: bytes, flags: int, expanded: int) -> bytes:
-    if not flags & EntryFlag.DEFLATED:
-        blob = stored
-    else:
-        inflate = zlib.decompressobj()
-        try:
-            blob = inflate.decompress(stored, expanded + 1)
-        except zlib.error:
-            blob = b""
-    require(len(blob) == expanded, "compressed part of an entry")
-    return blob
 
 
 def _placement(blob: bytes, segments: int, runs: int, files: int) -> tuple[Placement, int]:
@@ -179,16 +164,3 @@ def _check(placement: Placement, stream_size: int, bound: int) -> None:
     payloads = placement.payloads
     require(bool((payloads > 0).all() and (payloads <= placement.allocated - SEGMENT_HEADER).all()), "payload lengths")
     require(int(payloads.sum()) == stream_size, "payload lengths against the size of the stream")
-
-
-def _areas(blob: bytes, at: int, count: int) -> dict[str, tuple[int, bytes]]:
-    """Copies of system areas by name."""
-    found: dict[str, tuple[int, bytes]] = {}
-    for _ in range(count):
-        require(at + _AREA.size <= len(blob), "system area of an entry")
-        start, length, name_length = _AREA.unpack_from(blob, at)
-        at += _AREA.size
-        require(at + name_length + length <= len(blob) and start < MAX_OFFSET, "system area of an entry")
-        found[to_text(blob[at : at + name_length])] = (start, blob[at + name_length : at + name_length + length])
-        at += name_length + length
-    return found

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from inpart_storage_contiguous.areas import Areas, inflate, pack_areas, unpack_areas
 from inpart_storage_contiguous.structs import (
+    AREAS_AT,
     CHECKED_FROM,
     CONTAINER_SIGNATURE,
+    MAX_AREAS,
     MAX_ENTRIES,
     MAX_NAME,
     MAX_OFFSET,
@@ -35,7 +39,7 @@ from inpart_storage_contiguous.structs import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SegmentHeader:
     """The first 4 KiB of a segment. ``runs`` are (start, length) of its clusters, header included, in stream order.
 
@@ -63,9 +67,11 @@ class SegmentHeader:
     digest: bytes = bytes(32)
     parent: bytes = bytes(16)
     name: str = ""
+    system: Areas = field(default_factory=dict)
 
     FIXED: ClassVar[struct.Struct] = struct.Struct("<16s16s16sQQQIIHHHHQQQQq16s32s16s")
     NAME_AT: ClassVar[int] = 256
+    AREAS: ClassVar[struct.Struct] = struct.Struct("<HHI")
 
     @property
     def allocated(self) -> int:
@@ -85,6 +91,11 @@ class SegmentHeader:
         self.geometry.pack_into(header)
         header[self.NAME_AT : self.NAME_AT + len(name)] = name
         struct.pack_into(f"<{2 * len(self.runs)}Q", header, RUNS_AT, *(value for run in self.runs for value in run))
+        areas = pack_areas(self.system)
+        squeezed = zlib.compress(areas, 9)
+        if areas and len(squeezed) <= SEGMENT_HEADER - AREAS_AT - self.AREAS.size:
+            self.AREAS.pack_into(header, AREAS_AT, len(squeezed), len(self.system), len(areas))
+            header[AREAS_AT + self.AREAS.size : AREAS_AT + self.AREAS.size + len(squeezed)] = squeezed
         return sealed(header, SEGMENT_SIGNATURE)
 
     @classmethod
@@ -109,8 +120,17 @@ class SegmentHeader:
         return cls(
             geometry, container_id, partition_signature, image_id, own, stream_offset, payload, sequence, payload_crc,
             runs, flags, state, segment_size, file_limit, stream_size, image_bytes, created, to_text(kind), digest,
-            parent, name,
+            parent, name, cls._areas(header),
         )  # fmt: skip
+
+    @classmethod
+    def _areas(cls, header: Buffer) -> Areas:
+        stored, count, size = cls.AREAS.unpack_from(header, AREAS_AT)
+        if not count:
+            return {}
+        begin = AREAS_AT + cls.AREAS.size
+        require(begin + stored <= SEGMENT_HEADER and size <= MAX_AREAS, "system areas in a segment")
+        return unpack_areas(inflate(bytes(header[begin : begin + stored]), size), 0, count)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     marks = Marks()
     scan_extents(volume, controls, marks)
     stores = stores_from(volume, marks, rebuild=False)
-    if stores or not images:
+    if not images or (stores and not any(store.doubtful for store in stores)):
         return stores
     scan_extents(volume, images, marks)
     return stores_from(volume, marks)

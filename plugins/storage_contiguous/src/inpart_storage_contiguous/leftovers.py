@@ -25,10 +25,12 @@ def store_from_leftovers(volume: Volume, key: Key, group: Group) -> ContiguousSt
     """A store from partial tables and segments, both tables of contents being lost."""
     partial = _partial_tables(volume, group)
     entries = {table.entries[0].image_id: table.entries[0] for table in partial}
-    left = from_segments(group.headers(), frozenset(entries))
+    left = from_segments(group.headers(), frozenset())
+    for image_id in left.removed:
+        entries.pop(image_id, None)
     findings = [unfinished(image_id) for image_id in left.unfinished]
     found = [judged(volume, key[1], FoundImage.of(entry), findings) for entry in entries.values()]
-    found += [judged(volume, key[1], image, findings) for image in left.images]
+    found += [judged(volume, key[1], image, findings) for image in left.images if image.summary.image_id not in entries]
     found.sort(key=lambda image: image.summary.created)
     whole = unique_stems(image.entry for image in found if image.entry is not None)
     table = _leftover_table(key, group, partial, found, whole)
@@ -52,21 +54,32 @@ def _partial_tables(volume: Volume, group: Group) -> list[Table]:
     return list(found.values())
 
 
+def with_partial_tables(volume: Volume, group: Group, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The entries with the places of those partial tables that were found in front of their images."""
+    known = {table.entries[0].image_id: table.entries[0] for table in _partial_tables(volume, group)}
+    return tuple(
+        replace(entry, inter_number=known[entry.image_id].inter_number, inter_offset=known[entry.image_id].inter_offset)
+        if entry.image_id in known
+        else entry
+        for entry in entries
+    )
+
+
 def _leftover_table(
     key: Key, group: Group, partial: Sequence[Table], images: Sequence[FoundImage], entries: tuple[Entry, ...]
 ) -> Table | None:
     """What can be said of the container without a table of contents; None if nothing can."""
-    geometries = [table.geometry for table in partial] or [header.geometry for header in group.headers()][:1]
-    if not geometries:
+    first = partial[0] if partial else next(group.headers(), None)
+    if first is None:
         return None
     newest = partial[0] if partial else None
     begin = newest.toc_begin_offset if newest else 0
-    if any(image.extents.clip(begin, begin + geometries[0].toc_size) for image in images):
+    if any(image.extents.clip(begin, begin + first.geometry.toc_size) for image in images):
         begin = 0
     return Table(
-        geometry=geometries[0],
+        geometry=first.geometry,
         container_id=key[0],
-        partition_signature=newest.partition_signature if newest else next(group.headers()).partition_signature,
+        partition_signature=first.partition_signature,
         generation=1 + max((header.generation for header, _ in group.tables), default=0),
         created=max((to_stamp(image.summary.created) for image in images), default=0),
         toc_begin_offset=begin,

@@ -18,6 +18,7 @@ from inpart_storage_contiguous.headers import (
 )
 from inpart_storage_contiguous.placement import Placement
 from inpart_storage_contiguous.structs import (
+    MAX_ENTRIES,
     MAX_OFFSET,
     SEGMENT_HEADER,
     ImageState,
@@ -47,25 +48,28 @@ class FoundImage:
 
 @dataclass
 class Leftovers:
-    """What segment headers say without a table: images, and ids of those that were never committed."""
+    """What segment headers say without a table: images, ids of those never committed, ids of those removed."""
 
     images: list[FoundImage]
     unfinished: list[bytes]
+    removed: list[bytes]
 
 
 def from_segments(headers: Iterable[SegmentHeader], known: frozenset[bytes]) -> Leftovers:
     """Put segments together, those of images in ``known`` left out; ``headers`` come highest place first."""
     by_image: dict[bytes, dict[int, SegmentHeader]] = {}
     for header in headers:
-        if header.image_id not in known:
+        if header.image_id in by_image or (header.image_id not in known and len(by_image) < MAX_ENTRIES):
             by_image.setdefault(header.image_id, {}).setdefault(header.sequence, header)
-    found = Leftovers([], [])
+    found = Leftovers([], [], [])
     for image_id, by_sequence in by_image.items():
         segments = [by_sequence[number] for number in sorted(by_sequence)]
         state = segments[0].state if segments[0].sequence == 0 else None
         if state == ImageState.WRITTEN:
             found.unfinished.append(image_id)
-        elif state != ImageState.REMOVED:
+        elif state == ImageState.REMOVED:
+            found.removed.append(image_id)
+        else:
             found.images.append(_image(segments))
     found.images.sort(key=lambda image: (image.summary.created, -image.extents.end))
     return found
@@ -104,6 +108,7 @@ def _summary(segments: list[SegmentHeader]) -> ImageSummary:
         first.image_id, first.name, first.kind, from_stamp(first.created),
         first.parent if any(first.parent) else None, max(first.stream_size, reached), first.image_bytes,
         known_digest(first.digest),
+        dict(first.system),
     )  # fmt: skip
 
 

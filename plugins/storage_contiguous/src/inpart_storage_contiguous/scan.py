@@ -17,7 +17,6 @@ from inpart_storage_contiguous.headers import (
 )
 from inpart_storage_contiguous.structs import (
     FAMILY,
-    RUNS_AT,
     SEGMENT_HEADER,
     SEGMENT_SIGNATURE,
     TABLE_HEADER,
@@ -30,7 +29,9 @@ _GAP = 64 * KIB
 _RETRY = 64 * KIB
 _MASK = np.uint64((1 << 8 * len(FAMILY)) - 1)
 _FAMILY = np.uint64(int.from_bytes(FAMILY, "little"))
-MAX_SEGMENTS_KEPT = 1 << 17
+MAX_BYTES_KEPT = 64 * MIB
+MAX_DESCRIBED = 1024
+_OVERHEAD = 64
 MAX_TABLES_KEPT = 4096
 
 Key = tuple[bytes, int]
@@ -60,11 +61,15 @@ class Group:
 
 @dataclass
 class Marks:
-    """All structures found, by container; bounded, whatever a volume pretends to hold."""
+    """All structures found, by container; bounded, whatever a volume pretends to hold.
+
+    ``kept`` counts bytes of segment headers, ``described`` those that carry copies of system areas.
+    """
 
     groups: dict[Key, Group] = field(default_factory=dict)
     tables: int = 0
-    segments: int = 0
+    kept: int = 0
+    described: int = 0
 
     def add_table(self, offset: int, header: TableHeader) -> None:
         if self.tables < MAX_TABLES_KEPT:
@@ -73,10 +78,12 @@ class Marks:
             group.tables.append((header, offset))
 
     def add_segment(self, offset: int, header: SegmentHeader, raw: bytes) -> None:
-        if self.segments < MAX_SEGMENTS_KEPT:
-            self.segments += 1
+        raw = raw.rstrip(b"\0")
+        self.described += bool(header.system)
+        if self.kept + len(raw) <= MAX_BYTES_KEPT and self.described <= MAX_DESCRIBED:
+            self.kept += len(raw) + _OVERHEAD
             group = self.groups.setdefault((header.container_id, offset - header.own_offset), Group())
-            group.segments.append(raw[: RUNS_AT + 16 * len(header.runs)])
+            group.segments.append(raw)
 
 
 def scan(volume: Volume, start: int, end: int, marks: Marks) -> None:

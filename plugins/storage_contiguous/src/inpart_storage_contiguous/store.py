@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from inpart.contracts import Edits, Finding, Severity, Stage, StoreChange, StoredImage
-from inpart.errors import InpartError, IntegrityError, NoImageFound
+from inpart.errors import InpartError, IntegrityError, NoImageFound, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.units import SECTOR
-from inpart.volume import RunsVolume, Volume
+from inpart.volume import Buffer, RunsVolume, Volume
 
 from inpart_storage_contiguous import naming
 from inpart_storage_contiguous.entries import Entry
 from inpart_storage_contiguous.headers import (
     SegmentHeader,
 )
+from inpart_storage_contiguous.placement import union
 from inpart_storage_contiguous.publishing import claims_of, journal_of, now, put_ends, put_table, wipe
 from inpart_storage_contiguous.rebuild import FoundImage
 from inpart_storage_contiguous.structs import (
@@ -29,12 +30,19 @@ from inpart_storage_contiguous.tables import Table
 NAME = "contiguous"
 
 
+class _Stream(RunsVolume):
+    """An image stream, which nobody writes through a store."""
+
+    def write(self, offset: int, data: Buffer) -> None:
+        raise VolumeError(f"{self.name} is read-only")
+
+
 @dataclass(frozen=True, eq=False)
 class ContiguousStore:
     """See ``inpart.contracts.Store``.
 
     ``table`` is the newest valid one, or one made from segments if ``rebuilt``; ``lost`` names the files whose table
-    is damaged or out of date.
+    is damaged or out of date; ``doubtful`` that a newer table may have been among them.
     """
 
     volume: Volume
@@ -44,6 +52,7 @@ class ContiguousStore:
     table_findings: tuple[Finding, ...] = ()
     lost: frozenset[str] = frozenset()
     rebuilt: bool = False
+    doubtful: bool = False
 
     @property
     def layout(self) -> str:
@@ -71,18 +80,13 @@ class ContiguousStore:
         return self.table_findings + tuple(self._header_findings())
 
     def extents(self) -> Extents:
-        found = self.table.extents()
-        for image in self.found:
-            found |= image.extents
-        return found
+        return union([self.table.extents(), *(image.extents for image in self.found)])
 
     def open(self, image_id: bytes) -> Volume:
         """The image stream, read-only. Raises NoImageFound; what is missing of a partial image reads as zeros."""
         for image in self.found:
             if image.summary.image_id == image_id:
-                stream = RunsVolume(self.volume, image.stream.shift(self.base), name=f"image {image.summary.name}")
-                stream.writable = False
-                return stream
+                return _Stream(self.volume, image.stream.shift(self.base), name=f"image {image.summary.name}")
         raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
 
     def claims(self) -> StoreChange:
@@ -108,6 +112,7 @@ class ContiguousStore:
         staying = [entry for entry in table.entries if entry.image_id not in gone]
         for entry in going:
             self._mark_removed(entry, tx)
+        wipe([entry.inter_offset for entry in going if entry.inter_number], tx, Stage.ALLOCATE)
         if not staying:
             wipe([*_table_places(table)], tx, Stage.ALLOCATE)
             return StoreChange(release=tuple(claim.name for claim in claims_of(table)))

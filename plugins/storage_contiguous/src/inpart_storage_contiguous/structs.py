@@ -32,8 +32,10 @@ TABLE_TRAILER = 16
 ENTRY_HEADER = 192
 GEOMETRY_AT = 208
 RUNS_AT = 512
-MAX_SEGMENT_RUNS = (SEGMENT_HEADER - RUNS_AT) // 16
+AREAS_AT = 2048
+MAX_SEGMENT_RUNS = (AREAS_AT - RUNS_AT) // 16
 MAX_NAME = 255
+MAX_AREAS = 64 * KIB
 MAX_SLOT = MIB
 MAX_ENTRIES = 4096
 MAX_SEGMENTS = 1 << 18
@@ -111,7 +113,7 @@ def require(condition: bool, what: str) -> None:
         raise IntegrityError(f"the container structure is damaged: {what}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Geometry:
     """What every structure says of the partition and of the container's fixed end; bytes, relative to the partition.
 

@@ -56,7 +56,7 @@ class ContiguousWriter:
         header = replace(
             self._header, stream_size=summary.stream_size, image_bytes=summary.image_bytes,
             created=to_stamp(summary.created), kind=summary.kind, digest=summary.digest,
-            parent=summary.parent or bytes(16), name=summary.name,
+            parent=summary.parent or bytes(16), name=summary.name, system=summary.system,
         )  # fmt: skip
         self._header = self._segments.finish(header)
         taken = () if self._table is None else tuple(entry.stem for entry in self._table.entries)
