@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from inpart.contracts import Edits, Stage
-from inpart.extents import Extents
+from inpart.errors import NoSpace
+from inpart.extents import Extents, Runs
 from numpy.typing import NDArray
 
 from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
@@ -28,6 +30,24 @@ _WINDOW = 1 << 20
 Mask = NDArray[np.bool_]
 
 
+class Changes:
+    """What one transaction has done so far, whichever editors served it.
+
+    ``stages`` has for each table entry the latest stage in which it was changed, plus one; ``freed`` is true for
+    clusters that the transaction has freed and that may therefore not be filled in it; ``dropped`` are the places of
+    directory slots that it has freed, which may not be used again in it.
+    """
+
+    def __init__(self, count: int) -> None:
+        """``count`` is the number of table entries."""
+        self.stages: NDArray[np.uint8] = np.zeros(count + 1, dtype=np.uint8)
+        self.freed: Mask = np.zeros(count, dtype=bool)
+        self.dropped: set[int] = set()
+
+
+_CHANGES: WeakKeyDictionary[Edits, Changes] = WeakKeyDictionary()
+
+
 class TableWriter:
     """Puts changes of ``table`` into a transaction and keeps ``table`` as the transaction's view shows it."""
 
@@ -35,27 +55,18 @@ class TableWriter:
         self.table = table
         self.geometry = table.geometry
         self.tx = tx
-
-    @cached_property
-    def _stages(self) -> NDArray[np.uint8]:
-        """For each entry the latest stage in which it was changed, plus one."""
-        return np.zeros(self.geometry.entry_count + 1, dtype=np.uint8)
-
-    @cached_property
-    def freed(self) -> NDArray[np.bool_]:
-        """True for clusters that this transaction has freed and that may therefore not be filled in it."""
-        return np.zeros(self.geometry.entry_count, dtype=bool)
+        self.changes = _CHANGES.setdefault(tx, Changes(table.geometry.entry_count))
 
     def set(self, clusters: Clusters, values: Clusters | int, stage: Stage) -> None:
         """Change the entries of ``clusters``; one that was changed in a later stage is changed in that stage again."""
         if not len(clusters):
             return
         targets = np.broadcast_to(np.asarray(values, dtype=np.int64), clusters.shape)
-        latest = self._stages[clusters]
+        latest = self.changes.stages[clusters]
         if self.geometry.fat_bits == 12:
-            latest = np.maximum(latest, self._stages[clusters ^ 1])
+            latest = np.maximum(latest, self.changes.stages[clusters ^ 1])
         effective = np.maximum(latest, stage + 1)
-        self._stages[clusters] = effective
+        self.changes.stages[clusters] = effective
         for number in np.unique(effective).tolist():
             chosen = effective == number
             self.table.set(clusters[chosen], targets[chosen])
@@ -64,7 +75,7 @@ class TableWriter:
     def free(self, clusters: Clusters) -> None:
         """Mark ``clusters`` as free, last of all."""
         self.set(clusters, 0, Stage.RELEASE)
-        self.freed[clusters] = True
+        self.changes.freed[clusters] = True
 
     def _emit(self, clusters: Clusters, stage: Stage) -> None:
         bits = self.geometry.fat_bits
@@ -116,3 +127,23 @@ def first_true(mask: Mask, count: int) -> Clusters:
         if sum(map(len, found)) >= count:
             break
     return np.concatenate(found)[:count]
+
+
+def cluster_windows(geometry: Geometry, extents: Extents) -> Iterator[Clusters]:
+    """The clusters of whole-cluster extents in arrays of bounded length."""
+    pairs = extents.array
+    runs, step = Runs(np.stack([pairs[:, 0], pairs[:, 1] - pairs[:, 0]], axis=1)), _WINDOW * geometry.cluster_size
+    for at in range(0, runs.total, step):
+        yield geometry.clusters_of(runs.slice(at, step))
+
+
+def check_free(writer: TableWriter, extents: Extents) -> None:
+    """Raise NoSpace if a cluster of whole-cluster extents is in use or bad."""
+    for window in cluster_windows(writer.geometry, extents):
+        used = window[writer.table.next[window] != 0]
+        if len(used):
+            offset = writer.geometry.offset(int(used[0]))
+            raise NoSpace(
+                f"cluster {used[0]} at byte {offset} is to be claimed, but it is in use",
+                hint="the file system has changed meanwhile; repeat the command",
+            )

@@ -7,23 +7,22 @@ chained anew in FOLLOW, and only in RELEASE does the entry lead to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import numpy as np
 from inpart.contracts import Claim, Stage
-from inpart.errors import FilesystemUnsupported, NoSpace, UsageError
+from inpart.errors import FilesystemUnsupported, UsageError
 from inpart.extents import Extents, Runs
-from inpart.units import format_size
 
 from inpart_fat.directory import DirEntry
-from inpart_fat.editor.cells import TableWriter, cluster_mask, first_true
-from inpart_fat.editor.folder import FolderWriter, link_chain
-from inpart_fat.editor.names import check_name, dot_slots, fat_date, fat_time
+from inpart_fat.editor.cells import TableWriter, check_free, cluster_windows
+from inpart_fat.editor.folder import FolderWriter
+from inpart_fat.editor.home import Home
+from inpart_fat.editor.names import check_name, fat_date, fat_time
 from inpart_fat.editor.store import MAX_FILE, NAME, PROTECTED, claim_of, files_of, find_store
 from inpart_fat.filesystem import FatFilesystem
-from inpart_fat.geometry import Clusters, Geometry
-from inpart_fat.structs import ATTR_DIRECTORY, DIR, MAX_DIRECTORY, SLOT
+from inpart_fat.geometry import Geometry
 
 _WINDOW = 1 << 20
 _HINT = "this is for inpart alone; rename what stands there"
@@ -32,42 +31,45 @@ _HINT = "this is for inpart alone; rename what stands there"
 class Claimer:
     """One call of ``claim`` or ``release``."""
 
-    def __init__(self, fs: FatFilesystem, writer: TableWriter, dropped: set[int]) -> None:
+    def __init__(self, fs: FatFilesystem, writer: TableWriter) -> None:
         """Raises FilesystemUnsupported if ``/.inpart`` is a file."""
         self.fs = fs
         self.geometry: Geometry = fs.geometry
         self.writer = writer
-        self.dropped = dropped
         self.when = datetime.now()
         self.store = find_store(fs)
         if self.store is not None and not self.store.is_dir:
             raise FilesystemUnsupported(f"/{NAME} is a file, not a directory", hint=_HINT)
         self.files = files_of(fs, self.store) if self.store is not None else {}
-        self.reserved = Extents()
 
     def claim(self, claims: Sequence[Claim], directory: Runs) -> None:
         """Raises NoSpace, UsageError, FilesystemUnsupported, FilesystemDamaged."""
         wanted = self._check(claims)
+        if not wanted:
+            return
         before = self.writer.table.free().sum()
         old = {name: claim_of(self.fs, self.files[name]) for name in wanted if name in self.files}
         owned = _union(old.values())
-        self.reserved = _union(claims) | directory.extents()
-        if self.reserved.total < _union(claims).total + directory.extents().total:
+        reserved = _union(claims) | directory.extents()
+        if reserved.total < _union(claims).total + directory.extents().total:
             raise UsageError(f"the directory /{NAME} and its files are to have the same clusters")
-        self._check_free(_union(claims) - owned)
+        check_free(self.writer, _union(claims) - owned)
         late = {name for name, claim in wanted.items() if self._is_late(claim, old.get(name), owned)}
-        folder = self._open_folder(directory, late=bool(late))
+        home = Home(self.fs, self.writer, self.store, self.when, reserved)
+        folder = home.open(directory, late=bool(late))
         for name, claim in wanted.items():
             self._chain(claim.runs)
             entry = self.files.get(name)
             if entry is None:
-                folder.insert(claim.name, PROTECTED, self._head(claim), claim.size, self.when, self._more)
+                folder.insert(claim.name, PROTECTED, self._head(claim), claim.size, self.when, home.more)
+            elif old[name] == claim:
+                continue
             elif name in late:
                 self._replace(folder, entry, 0, 0, Stage.SWITCH)
                 self._replace(folder, entry, self._head(claim), claim.size, Stage.RELEASE)
             else:
                 self._replace(folder, entry, self._head(claim), claim.size, Stage.SWITCH)
-        for window in _windows(self.geometry, (owned - _union(claims))):
+        for window in cluster_windows(self.geometry, (owned - _union(claims))):
             self.writer.free(window)
         self.writer.count(int(self.writer.table.free().sum() - before))
 
@@ -77,16 +79,16 @@ class Claimer:
         if missing or self.store is None:
             raise UsageError(f"there is no file {missing[0] if missing else ''} in /{NAME}")
         before = self.writer.table.free().sum()
-        folder = self._folder(self.store.cluster)
+        folder = FolderWriter(self.fs.reader, self.writer, self.store.cluster)
         gone = {name.lower(): self.files[name.lower()] for name in names}
         freed = _union(claim_of(self.fs, entry) for entry in gone.values())
         if len(folder.slots.files) == len(gone):
-            self._folder(0).remove(self.store, Stage.SWITCH)
+            FolderWriter(self.fs.reader, self.writer, 0).remove(self.store, Stage.SWITCH)
             freed |= self.geometry.extents(folder.clusters)
         else:
             for entry in gone.values():
                 folder.remove(entry, Stage.SWITCH)
-        for window in _windows(self.geometry, freed):
+        for window in cluster_windows(self.geometry, freed):
             self.writer.free(window)
         self.writer.count(int(self.writer.table.free().sum() - before))
 
@@ -111,24 +113,14 @@ class Claimer:
             raise UsageError("two files are to have the same name or the same clusters")
         return wanted
 
-    def _check_free(self, needed: Extents) -> None:
-        for window in _windows(self.geometry, needed):
-            used = window[self.writer.table.next[window] != 0]
-            if len(used):
-                offset = self.geometry.offset(int(used[0]))
-                raise NoSpace(
-                    f"cluster {used[0]} at byte {offset} is to be claimed, but it is in use",
-                    hint="the file system has changed meanwhile; repeat the command",
-                )
-
     def _is_late(self, claim: Claim, old: Claim | None, owned: Extents) -> bool:
         """True if the file takes clusters that another one has, or had when the transaction began."""
         if old is not None and old.runs == claim.runs:
             return False
         if claim.runs.extents() & owned:
             return True
-        freed = self.writer.freed
-        return any(freed[window].any() for window in _windows(self.geometry, claim.runs.extents()))
+        freed = self.writer.changes.freed
+        return any(freed[window].any() for window in cluster_windows(self.geometry, claim.runs.extents()))
 
     def _head(self, claim: Claim) -> int:
         return self.geometry.cluster_at(int(claim.runs.array[0, 0])) if len(claim.runs) else 0
@@ -148,70 +140,11 @@ class Claimer:
             self.writer.set(clusters[changed], following[changed], Stage.FOLLOW)
 
     def _replace(self, folder: FolderWriter, entry: DirEntry, cluster: int, size: int, stage: Stage) -> None:
-        slot = np.frombuffer(folder.data, dtype=DIR, count=1, offset=entry.slot * SLOT).copy()
-        slot["DIR_Attr"] = PROTECTED
-        slot["DIR_FstClusLO"], slot["DIR_FileSize"] = cluster & 0xFFFF, size
-        if self.geometry.fat32:
-            slot["DIR_FstClusHI"] = cluster >> 16
-        slot["DIR_WrtDate"], slot["DIR_WrtTime"] = fat_date(self.when), fat_time(self.when)
-        slot["DIR_LstAccDate"] = slot["DIR_WrtDate"]
-        folder.put(entry.slot, slot.tobytes(), stage)
-
-    def _open_folder(self, directory: Runs, *, late: bool) -> FolderWriter:
-        """The directory, made if need be, with all of the ``directory`` clusters that are meant for it."""
-        limit = MAX_DIRECTORY // self.geometry.cluster_size
-        meant = self.geometry.clusters_of(directory.slice(0, MAX_DIRECTORY))
-        if self.store is None:
-            return self._make_folder(meant)
-        stages = (Stage.FOLLOW, Stage.RELEASE) if late else (Stage.LINK, Stage.SWITCH)
-        folder = self._folder(self.store.cluster, *stages)
-        more = meant[~np.isin(meant, folder.clusters)][: limit - len(folder.clusters)]
-        if len(more):
-            self._check_free(self.geometry.extents(more))
-            folder.grow(more)
-        return folder
-
-    def _make_folder(self, meant: Clusters) -> FolderWriter:
-        self._check_free(self.geometry.extents(meant))
-        clusters = meant if len(meant) else self._more(1)
-        link_chain(self.writer, clusters)
-        first = int(clusters[0])
-        for start, length in self.geometry.runs(clusters):
-            self.writer.tx.write(start, bytes(length))
-        self.writer.tx.write(self.geometry.offset(first), dot_slots(first, 0, PROTECTED, self.when))
-        self._folder(0).insert(NAME, PROTECTED | ATTR_DIRECTORY, first, 0, self.when, self._more_for_root)
-        return self._folder(first)
-
-    def _folder(self, cluster: int, prepare: Stage = Stage.LINK, reveal: Stage = Stage.SWITCH) -> FolderWriter:
-        return FolderWriter(self.fs.reader, self.writer, cluster, dropped=self.dropped, prepare=prepare, reveal=reveal)
-
-    def _more(self, count: int) -> Clusters:
-        """Free clusters for the directory, the highest ones."""
-        return len(self.fs.table.next) - 1 - self._available(count, step=-1)[::-1]
-
-    def _more_for_root(self, count: int) -> Clusters:
-        """Free clusters for the root directory, the lowest ones."""
-        return self._available(count, step=1)
-
-    def _available(self, count: int, *, step: int) -> Clusters:
-        """Places of the first clusters in one direction that are free and meant for nothing else. Raises NoSpace."""
-        usable = self.writer.table.free() & ~self.writer.freed & ~cluster_mask(self.geometry, self.reserved)
-        found = first_true(usable[::step], count)
-        if len(found) < count:
-            raise NoSpace(
-                f"a directory needs {format_size(count * self.geometry.cluster_size)}, no cluster is left for it",
-                hint="remove a file",
-            )
-        return found
+        date, time = fat_date(self.when), fat_time(self.when)
+        dates = {"DIR_WrtDate": date, "DIR_WrtTime": time, "DIR_LstAccDate": date}
+        folder.update(entry, {"DIR_Attr": PROTECTED, "DIR_FileSize": size, **dates}, cluster, stage)
 
 
 def _union(claims: Iterable[Claim]) -> Extents:
     """Every byte of the files."""
     return Extents(np.concatenate([np.empty((0, 2), np.int64), *(claim.runs.extents().array for claim in claims)]))
-
-
-def _windows(geometry: Geometry, extents: Extents) -> Iterator[Clusters]:
-    """The clusters of whole-cluster extents in arrays of bounded length."""
-    for start, end in extents.shift(-geometry.data_start).split(_WINDOW * geometry.cluster_size).tolist():
-        first = start // geometry.cluster_size + 2
-        yield np.arange(first, first + (end - start) // geometry.cluster_size)

@@ -27,7 +27,6 @@ class FatEditor(FatFilesystem, FilesystemEditor):
         """Raises FilesystemUnsupported if there is no FAT file system, FilesystemDamaged, VolumeError."""
         super().__init__(volume)
         self._writer: TableWriter | None = None
-        self._dropped: set[int] = set()
 
     def free(self) -> Extents:
         return Extents.span(self.geometry.data_start, self.geometry.data_end) - self.usage.used - self.usage.bad
@@ -38,16 +37,13 @@ class FatEditor(FatFilesystem, FilesystemEditor):
     def vacate(self, region: Extents, tx: Edits, *, avoid: Extents) -> Vacated:
         """Raises also FilesystemDamaged for what belongs to no file or to several."""
         writer = self._edit(tx)
-        work = Region(self.table, region, avoid, writer.freed)
+        work = Region(self.table, region, avoid, writer.changes.freed)
         before = work.left
         rewritten = tx.fresh & region.align_out(self.geometry.sector_size)
         while work.left and not tx.full:
             batch = work.next_batch(tx.view, writer.table)
-            mover = Mover(batch, writer, rewritten)
-            for low, high in mover.groups():
-                work.done(mover.move(low, high), batch.targets[batch.order[low:high]])
-                if tx.full:
-                    break
+            moved = Mover(batch, writer, rewritten).move()
+            work.done(batch.sources[moved], batch.targets[moved])
             if batch.index_of[self.geometry.root_cluster] >= 0:
                 self._reopen()
         writer.count(0)
@@ -57,13 +53,13 @@ class FatEditor(FatFilesystem, FilesystemEditor):
 
     def claim(self, claims: Sequence[Claim], tx: Edits, *, directory: Runs) -> None:
         """Raises also UsageError for names and runs that cannot be."""
-        Claimer(self, self._edit(tx), self._dropped).claim(claims, directory)
+        Claimer(self, self._edit(tx)).claim(claims, directory)
         self._forget()
 
     def release(self, names: Sequence[str], tx: Edits) -> None:
         """Raises UsageError for a name that is not in ``/.inpart``."""
         if names:
-            Claimer(self, self._edit(tx), self._dropped).release(names)
+            Claimer(self, self._edit(tx)).release(names)
             self._forget()
 
     def claims(self) -> tuple[Claim, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inpart_fat.directory import DirEntry, Slots
 from inpart_fat.editor.cells import TableWriter
-from inpart_fat.editor.names import long_slots, short_name, short_slot
+from inpart_fat.editor.names import long_slots, short_name, short_slot, with_fields
 from inpart_fat.geometry import Clusters
 from inpart_fat.reader import DirectoryReader
 from inpart_fat.structs import DELETED_MARK, END_MARK, MAX_DIRECTORY, SLOT
@@ -37,18 +37,14 @@ class FolderWriter:
         reader: DirectoryReader,
         writer: TableWriter,
         cluster: int,
-        *,
-        dropped: set[int],
         prepare: Stage = Stage.LINK,
         reveal: Stage = Stage.SWITCH,
     ) -> None:
-        """``dropped`` are places of slots that this transaction has freed; they are not used again, and added to."""
         self.writer = writer
         self.geometry = reader.geometry
         self.fixed = cluster == 0 and self.geometry.root_bytes > 0
         self.clusters = np.empty(0, dtype=np.int64) if self.fixed else reader.clusters(cluster)
         self.data = bytearray(reader.slots(cluster).data)
-        self.dropped = dropped
         self.prepare = prepare
         self.reveal = reveal
 
@@ -71,10 +67,15 @@ class FolderWriter:
         for at in range(0, len(content), SLOT):
             self.writer.tx.edit(self.place(slot + at // SLOT), content[at : at + SLOT], stage)
 
+    def update(self, entry: DirEntry, fields: Mapping[str, int], cluster: int, stage: Stage) -> None:
+        """Change fields of an entry's short slot, and its first cluster."""
+        slot = bytes(self.data[entry.slot * SLOT : (entry.slot + 1) * SLOT])
+        self.put(entry.slot, with_fields(slot, fields, cluster, fat32=self.geometry.fat32), stage)
+
     def remove(self, entry: DirEntry, stage: Stage) -> None:
         """Take an entry out: its short slot in ``stage``, what is left of its long name at the same time or later."""
         for slot in range(entry.slot, entry.first_slot - 1, -1):
-            self.dropped.add(self.place(slot))
+            self.writer.changes.dropped.add(self.place(slot))
             together = slot // PER_SECTOR == entry.slot // PER_SECTOR
             self.put(slot, _DELETED, stage if together else max(stage, Stage.FOLLOW))
 
@@ -145,8 +146,8 @@ class FolderWriter:
 
     def _used_up(self, slots: Slots) -> NDArray[np.bool_]:
         marks = np.zeros(slots.end, dtype=bool)
-        if self.dropped:
-            marks[:] = [self.place(slot) in self.dropped for slot in range(slots.end)]
+        if self.writer.changes.dropped:
+            marks[:] = [self.place(slot) in self.writer.changes.dropped for slot in range(slots.end)]
         return marks
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -20,11 +19,14 @@ from inpart_fat.structs import DIR, SLOT
 Numbers = NDArray[np.int64]
 
 _GROUP_BYTES = 32 * MIB
+_GROUP_PIECES = 256
+_FIRST = 8
+_FIRST_CLUSTERS = 512
 _PAGE = 4096
 
 
 class Mover:
-    """Puts one batch into a transaction. After each group the view is a sound file system."""
+    """Puts one batch into a transaction."""
 
     def __init__(self, batch: Batch, writer: TableWriter, rewritten: Extents) -> None:
         """``rewritten`` is what the transaction has filled already; it is written anew rather than copied."""
@@ -32,6 +34,7 @@ class Mover:
         self.writer = writer
         self.geometry = writer.geometry
         self.tx: Edits = writer.tx
+        self._group = max(1, _GROUP_BYTES // self.geometry.cluster_size)
         self._moved = np.zeros(len(batch.sources), dtype=bool)
         by_content = batch.tree.in_directory | cluster_mask(self.geometry, rewritten)
         self._by_content = by_content[batch.sources]
@@ -53,43 +56,39 @@ class Mover:
         named = batch.index_of[tree.firsts[1:]]
         self._is_first[named[named >= 0]] = True
 
-    def groups(self) -> Iterator[tuple[int, int]]:
-        """Ranges of ``batch.order`` to be moved together: few pieces, few bytes; all of it on FAT12.
+    def move(self) -> Numbers:
+        """Move groups until all is done or the transaction is full; returns the indices of what was moved.
 
-        Two entries of FAT12 share a byte, which must not change in stages of two groups.
+        Each group is at most as large as all before it, so that a journal that is not half full has room for it. Old
+        clusters are freed last: on FAT12 two entries share a byte, and what it holds of an earlier stage comes first.
         """
-        limit = max(1, _GROUP_BYTES // self.geometry.cluster_size)
-        if self.geometry.fat_bits == 12:
-            yield 0, len(self.batch.order)
-            return
-        bounds = self._pieces(0, len(self.batch.order))
-        first = 0
-        while first < len(bounds) - 1:
-            last = int(np.searchsorted(bounds, bounds[first] + limit, side="right")) - 1
-            last = max(first + 1, min(last, first + 256))
-            yield int(bounds[first]), int(bounds[last])
-            first = last
+        count = len(self.batch.order)
+        bounds = self._pieces(0, count)
+        high, pieces = 0, 0
+        while high < count and not (high and self.tx.full):
+            low = high
+            most = int(bounds[min(pieces + min(max(pieces, _FIRST), _GROUP_PIECES), len(bounds) - 1)])
+            high = min(most, low + min(max(low, _FIRST_CLUSTERS), self._group))
+            pieces = int(np.searchsorted(bounds, high, side="right")) - 1
+            self._move_group(low, high)
+        moved = self.batch.order[:high]
+        self.writer.free(self.batch.sources[moved])
+        return moved
 
-    def _pieces(self, low: int, high: int) -> Numbers:
-        """Bounds of the pieces of ``order[low:high]`` that stay together, none larger than a group."""
-        batch, index = self.batch, self.batch.order[low:high]
-        together = (np.diff(batch.sources[index]) == 1) & (np.diff(batch.targets[index]) == 1)
-        together &= np.diff(self._by_content[index].astype(np.int8)) == 0
-        cuts = np.flatnonzero(~together) + 1 + low
-        marks = np.arange(low, high, max(1, _GROUP_BYTES // self.geometry.cluster_size))
-        return np.unique(np.concatenate([cuts, marks, [high]]))
-
-    def move(self, low: int, high: int) -> Clusters:
-        """Move ``order[low:high]``; returns the old clusters."""
-        batch, index = self.batch, self.batch.order[low:high]
+    def _move_group(self, low: int, high: int) -> None:
+        index = self.batch.order[low:high]
         self._moved[index] = True
         self._move_data(low, high)
         self._link(index)
         self._refer(index)
         self._dots(low, high)
-        sources = batch.sources[index]
-        self.writer.free(sources)
-        return sources
+
+    def _pieces(self, low: int, high: int) -> Numbers:
+        """Bounds of the pieces of ``order[low:high]`` that stay together."""
+        batch, index = self.batch, self.batch.order[low:high]
+        together = (np.diff(batch.sources[index]) == 1) & (np.diff(batch.targets[index]) == 1)
+        together &= np.diff(self._by_content[index].astype(np.int8)) == 0
+        return np.concatenate([[low], np.flatnonzero(~together) + 1 + low, [high]])
 
     def _move_data(self, low: int, high: int) -> None:
         batch, geometry = self.batch, self.geometry

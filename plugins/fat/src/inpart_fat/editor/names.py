@@ -5,7 +5,7 @@ Source of facts: Microsoft, "FAT: General Overview of On-Disk Format", 1.03, sec
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import numpy as np
@@ -96,6 +96,17 @@ def short_slot(short: bytes, attributes: int, cluster: int, size: int, when: dat
     slot["DIR_FstClusHI"], slot["DIR_FstClusLO"] = cluster >> 16, cluster & 0xFFFF
     slot["DIR_FileSize"] = size
     return slot.tobytes()
+
+
+def with_fields(slot: bytes, fields: Mapping[str, int], cluster: int, *, fat32: bool) -> bytes:
+    """A short entry with other values in ``fields``, and with another first cluster."""
+    record = np.frombuffer(slot, dtype=DIR, count=1).copy()
+    for name, value in fields.items():
+        record[name] = value
+    record["DIR_FstClusLO"] = cluster & 0xFFFF
+    if fat32:
+        record["DIR_FstClusHI"] = cluster >> 16
+    return record.tobytes()
 
 
 def dot_slots(cluster: int, parent: int, attributes: int, when: datetime) -> bytes:

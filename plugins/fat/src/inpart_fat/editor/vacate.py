@@ -58,6 +58,8 @@ class Region:
         self.busy = table.used() & inside
         self.free = table.free() & ~inside & ~cluster_mask(table.geometry, avoid) & ~freed
         self.left = int(np.count_nonzero(self.busy))
+        if table.geometry.fat_bits == 12:
+            self._prefer_pairs()
         room = int(np.count_nonzero(self.free))
         if self.left > room:
             raise NoSpace(
@@ -65,6 +67,16 @@ class Region:
                 f"but only {room} ({format_size(room * self.cluster_size)}) are free elsewhere",
                 hint=f"free {format_size((self.left - room) * self.cluster_size)} on the file system",
             )
+
+    def _prefer_pairs(self) -> None:
+        """Two entries of FAT12 share a byte: where there is room, use clusters of which both are free.
+
+        So the byte does not also hold an entry that changes in a later stage.
+        """
+        partner = np.arange(len(self.free)) ^ 1
+        paired = self.free & self.free[np.minimum(partner, len(self.free) - 1)]
+        if np.count_nonzero(paired) >= self.left:
+            self.free = paired
 
     def next_batch(self, volume: Volume, table: AllocationTable) -> Batch:
         """The next clusters to be moved. Raises FilesystemDamaged, VolumeError."""
