@@ -95,7 +95,8 @@ class AllocationTable:
     @cached_property
     def next(self) -> Entries:
         """Entries without the reserved bits of FAT32; read only."""
-        values = self.raw & np.uint32(self.geometry.mask) if self.geometry.fat32 else self.raw.view()
+        reserved = self.geometry.fat32 and int(self.raw.max()) > self.geometry.mask
+        values = self.raw & np.uint32(self.geometry.mask) if reserved else self.raw.view()
         values.setflags(write=False)
         return values
 
