@@ -16,6 +16,7 @@ import pytest
 from inpart.contracts import Claim, Edits, Entry, EntryType, FilesystemEditor, Place
 from inpart.errors import InpartError, NoSpace
 from inpart.extents import Extents, Runs
+from inpart.testing.kit import noting
 from inpart.testing.powercut import Sample, run_power_cuts
 from inpart.testing.tree_kit import FilesystemTreeKit
 from inpart.transaction import Transaction
@@ -133,7 +134,7 @@ class FilesystemEditorKit(FilesystemTreeKit):
         ]
         for change, error in zip(refused, (NoSpace, InpartError, InpartError), strict=True):
             tx = Transaction(volume)
-            with pytest.raises(error):
+            with noting("E7"), pytest.raises(error):
                 change(self.editor(tx.view), tx)
         assert bytes(volume.data) == self.specimen(variant).content, "E7: the volume was written without a commit"
 
@@ -257,14 +258,15 @@ class FilesystemEditorKit(FilesystemTreeKit):
         return first, second, third
 
     def _regions(self, volume: Volume, seed: int) -> tuple[Extents, Extents]:
-        """A region at the end of the data area that can be vacated, and a part before it to be avoided."""
+        """A region at the end of the data area that can be vacated, and places before it to be avoided."""
         fs, chance = self.editor(volume), random.Random(seed)
         info = fs.info
         clusters = (info.data_end - info.data_start) // info.cluster_size
         share = min(0.4, info.free_bytes / (info.used_bytes + info.free_bytes) / 2)
         first = info.data_end - int(clusters * share * chance.uniform(0.5, 1)) * info.cluster_size
-        avoid = first - clusters // 20 * info.cluster_size
-        return Extents.span(first, info.data_end), Extents.span(max(avoid, info.data_start), first)
+        step = clusters // 20 * info.cluster_size
+        avoid = [(info.data_start, info.data_start + step), (max(first - step, info.data_start), first)]
+        return Extents.span(first, info.data_end), Extents(avoid)
 
     def _vacate(self, volume: MemoryVolume, region: Extents, avoid: Extents) -> int:
         """All batches, each a transaction of its own; returns what is left."""

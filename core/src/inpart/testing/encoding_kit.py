@@ -101,7 +101,7 @@ class EncodingKit(ProviderKit):
         def there_and_back(data: bytes) -> bool:
             return self.provider.decode(self.provider.encode(data), len(data)) == data
 
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with noting("C6: several threads"), ThreadPoolExecutor(_THREADS) as pool:
             assert all(pool.map(there_and_back, samples)), "C6: threads disturb each other"
 
     def test_c7_configuration_is_checked(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from inpart.contracts import Entry, EntryType, FilesystemTree
 from inpart.errors import UsageError
 from inpart.extents import Extents, Runs
+from inpart.testing.kit import noting
 from inpart.testing.reader_kit import FilesystemReaderKit
 from inpart.testing.specimen import fill_with_noise
 from inpart.units import MIB
@@ -70,12 +71,12 @@ class FilesystemTreeKit(FilesystemReaderKit):
         tree = self.tree(specimen.frozen())
         missing = "/no such file.bin"
         for method in (tree.walk, tree.list, tree.read):
-            with pytest.raises(UsageError):
+            with noting("T4"), pytest.raises(UsageError):
                 list(method(missing))
         for look in (tree.stat, tree.runs):
-            with pytest.raises(UsageError):
+            with noting("T4"), pytest.raises(UsageError):
                 look(missing)
-        with pytest.raises(UsageError):
+        with noting("T4"), pytest.raises(UsageError):
             list(tree.read("/"))
 
     def test_t5_read_yields_the_bytes(self, variant: str) -> None:
