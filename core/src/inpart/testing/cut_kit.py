@@ -178,6 +178,22 @@ class PowerCutKit(ABC):
             assert self.files(bench.cut) == files, "C7: files changed"
             assert not resume(bench.session, str(bench.cut)).journals, "C7: resume did not finish"
 
+    def test_c8_restore_instead_of_resume(self, bench: Bench, cuts: Sample | None) -> None:
+        """C8: the partition is wrecked as well before anybody resumes: what was committed comes back all the same."""
+        bench.create("first", "factory")
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        for _ in self._disks(bench, recording, cuts):
+            self.wreck(bench.cut)
+            images = bench.committed(bench.cut)
+            assert images in (["first"], ["first", "new"]), f"C8: {images}"
+            restore(bench.session, str(bench.cut), RestoreOptions("first"))
+            resume(bench.session, str(bench.cut), discard=True)
+            assert self.complaints(bench.cut) == [], "C8"
+            assert self.files(bench.cut) == bench.files, "C8: files are not as in the image"
+            assert bench.committed(bench.cut) in (["first"], ["first", "new"]), "C8: after restore and resume"
+            if bench.committed(bench.cut) == ["first"]:
+                create(bench.session, str(bench.cut), CreateOptions("new"))
+
     def _with_images(self, bench: Bench) -> None:
         bench.create("first", "factory")
         bench.create("second")
