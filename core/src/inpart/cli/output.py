@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from inpart.errors import ExitCode, InpartError
+from inpart.extents import Extents
 from inpart.units import format_size
 
 
@@ -56,7 +57,7 @@ def json_object(value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """``value`` in what JSON knows: dataclasses and models as objects, bytes in hexadecimal, times in ISO 8601."""
+    """``value`` in what JSON knows: dataclasses and models as objects, extents as [start, length], bytes in hexadecimal."""
     match value:
         case Enum():
             result: Any = value.value
@@ -66,6 +67,8 @@ def plain(value: Any) -> Any:
             result = value.hex()
         case Mapping():
             result = {str(key): plain(item) for key, item in value.items()}
+        case Extents():
+            result = [[start, end - start] for start, end in value]
         case list() | tuple() | set() | frozenset():
             result = [plain(item) for item in value]
         case None | str() | int() | float():

@@ -1,0 +1,255 @@
+"""The JSON contract, progress, questions and Ctrl-C, on a real partition with real images."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from inpart.cli.app import run as run_cli
+from inpart.errors import ExitCode
+
+INPART = str(Path(sys.executable).with_name("inpart"))
+ROW = {
+    "id", "name", "kind", "created", "layout", "parent", "stored_bytes", "image_bytes", "extents", "state", "method",
+    "base", "files",
+}  # fmt: skip
+RESTORED = {
+    "image_id", "name", "method", "target", "image_bytes", "written_bytes", "moved_bytes", "retained", "dropped",
+    "table_entry", "dry_run",
+}  # fmt: skip
+CREATED = {
+    "image_id", "name", "kind", "layout", "image_bytes", "stored_bytes", "expected_bytes", "upper_bytes", "vacated",
+    "plan", "dry_run",
+}  # fmt: skip
+FORECAST = {
+    "image_bytes", "expected_bytes", "upper_bytes", "free_bytes", "longest_free_run", "min_free", "must_move", "fits",
+    "verdict",
+}  # fmt: skip
+PROBED = {
+    "device", "filesystem", "label", "uuid", "cluster_size", "size", "used_bytes", "free_bytes", "state", "data_start",
+    "data_end", "partition_start", "partition_size", "used_by", "notes",
+}  # fmt: skip
+SHOWN = {
+    "row", "manifest", "stream_size", "partition_size", "used_extents", "highest_used", "system_areas", "digest",
+}  # fmt: skip
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FAT32 partition with two images."""
+    folder = tmp_path_factory.mktemp("made")
+    card = folder / "card.img"
+    content = np.random.default_rng(5).integers(0, 256, 3_000_000, dtype=np.uint8).tobytes()
+    (folder / "noise").write_bytes(content)
+    subprocess.run(["mkfs.fat", "-F", "32", "-n", "CARD", "-C", card, "65536"], check=True, capture_output=True)
+    subprocess.run(["mcopy", "-i", card, folder / "noise", "::/noise"], check=True)
+    for name, kind in (("shipped", "factory"), ("monday", "user")):
+        assert run_cli(["create", str(card), "--name", name, "--kind", kind]) == ExitCode.DONE
+    return folder
+
+
+@pytest.fixture
+def card(made: Path, tmp_path: Path) -> str:
+    return str(shutil.copy(made / "card.img", tmp_path / "card.img"))
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command with --json and return its object; the exit code must be the one expected."""
+
+    def run(*arguments: str, code: int = ExitCode.DONE) -> Any:
+        capsys.readouterr()
+        assert run_cli([*arguments, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def test_keys_of_what_looks_at_a_partition(call: Call, card: str) -> None:
+    probed = call("probe", card)
+    assert set(probed) == PROBED
+    assert (probed["filesystem"], probed["label"], probed["state"]) == ("fat32", "CARD", "clean")
+    assert probed["used_bytes"] + probed["free_bytes"] <= probed["size"] == 65536 * 1024
+    mapped = call("map", card)
+    assert (set(mapped), mapped["unit"]) == ({"unit", "filesystem", "size", "used_bytes", "used"}, 1)
+    assert sum(length for _, length in mapped["used"]) == mapped["used_bytes"]
+    assert set(call("estimate", card)) == FORECAST
+
+
+def test_keys_of_what_looks_at_images(call: Call, card: str) -> None:
+    listed = call("list", card)["images"]
+    assert [row["name"] for row in listed] == ["shipped", "monday"]
+    assert all(set(row) == ROW for row in listed)
+    located = call("locate", card)
+    assert [row["id"] for row in located["images"]] == [row["id"] for row in listed]
+    assert set(located) == {"images", "tried", "findings", "unfinished"}
+    shown = call("show", card, "monday")
+    assert set(shown) == SHOWN
+    assert shown["manifest"]["name"] == shown["row"]["name"] == "monday"
+    assert call("show", card, listed[0]["id"][:8])["manifest"]["name"] == "shipped"
+    verified = call("verify", card)
+    assert (verified["ok"], verified["findings"], verified["checked"]) == (True, [], ["shipped", "monday"])
+
+
+def test_keys_of_what_looks_at_files(call: Call, made: Path, card: str, tmp_path: Path) -> None:
+    content = (made / "noise").read_bytes()
+    for image in ((), ("monday",)):
+        (entry,) = call("ls", card, *image, "/noise")["entries"]
+        assert set(entry) == {"path", "type", "size", "mtime", "attributes", "target"}
+        assert (entry["path"], entry["type"], entry["size"]) == ("/noise", "file", len(content))
+        assert base64.b64decode(call("cat", card, *image, "/noise")["data"]) == content
+    out = tmp_path / "out"
+    extracted = call("extract", card, "monday", "--to", str(out))
+    assert (extracted["files"], extracted["bytes"], extracted["paths"]) == (1, len(content), ["/noise"])
+    assert (out / "noise").read_bytes() == content
+    again = call("extract", card, "monday", "--to", str(out), code=ExitCode.INCOMPLETE)
+    assert [failed["path"] for failed in again["failed"]] == ["/noise"]
+
+
+def test_keys_of_what_writes(call: Call, card: str, tmp_path: Path) -> None:
+    planned = call("create", card, "--name", "tuesday", "--dry-run")
+    assert (set(planned), planned["dry_run"], planned["stored_bytes"]) == (CREATED, True, 0)
+    created = call("create", card, "--name", "tuesday", "--encoding", "store")
+    assert (set(created), created["dry_run"]) == (CREATED, False)
+    assert created["stored_bytes"] > created["image_bytes"] > 0
+    exported = call("export", card, "tuesday", "--to", str(tmp_path / "tuesday.ipi"))
+    assert set(exported) == {"image_id", "name", "stored_bytes", "place", "dry_run"}
+    assert exported["stored_bytes"] == (tmp_path / "tuesday.ipi").stat().st_size
+    blank = tmp_path / "blank.img"
+    subprocess.run(["mkfs.fat", "-F", "32", "-C", blank, "65536"], check=True, capture_output=True)
+    imported = call("import", str(blank), str(tmp_path / "tuesday.ipi"))
+    assert (imported["image_id"], set(imported)) == (created["image_id"], set(exported))
+    restored = call("restore", card, "shipped")
+    assert (set(restored), restored["retained"]) == (RESTORED, ["shipped", "monday", "tuesday"])
+    assert set(call("resume", card)) == {"journals", "sectors", "restored", "dry_run", "discarded"}
+
+
+def test_a_dry_run_writes_nothing(call: Call, card: str, tmp_path: Path) -> None:
+    before = Path(card).read_bytes()
+    call("create", card, "--name", "tuesday", "--dry-run")
+    call("restore", card, "factory", "-n")
+    call("restore", card, "factory", "--to", str(tmp_path / "other.img"), "-n")
+    call("export", card, "--to", str(tmp_path / "image.ipi"), "-n")
+    call("extract", card, "--to", str(tmp_path / "out"), "-n")
+    call("resume", card, "-n")
+    assert Path(card).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["card.img"]
+
+
+def test_a_flipped_bit_is_an_integrity_failure(call: Call, card: str) -> None:
+    (row,) = [row for row in call("list", card)["images"] if row["name"] == "monday"]
+    start, length = row["extents"][0]
+    with open(card, "r+b") as file:
+        file.seek(start + length // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 0x10]))
+    verified = call("verify", card, code=ExitCode.INTEGRITY)
+    assert not verified["ok"]
+    assert all(set(finding) >= {"severity", "code", "where", "message"} for finding in verified["findings"])
+    assert all(isinstance(start, int) for finding in verified["findings"] for start, _ in finding.get("extents", []))
+    assert "/noise" in {finding["where"] for finding in verified["findings"]}
+    assert call("verify", card, "shipped")["ok"]
+    assert call("restore", card, "monday", code=ExitCode.INTEGRITY)["error"]["exit_code"] == ExitCode.INTEGRITY
+
+
+def test_no_such_image(call: Call, card: str, made: Path, tmp_path: Path) -> None:
+    for command in ("show", "verify", "restore", "ls"):
+        assert call(command, card, "absent", code=ExitCode.NO_IMAGE)["error"]["kind"] == "NoImageFound"
+    blank = tmp_path / "blank.img"
+    subprocess.run(["mkfs.fat", "-C", blank, "4096"], check=True, capture_output=True)
+    for command in ("list", "locate", "show", "restore"):
+        call(command, str(blank), code=ExitCode.NO_IMAGE)
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen([INPART, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_progress_as_json_lines(card: str) -> None:
+    running = process("verify", card, "--progress", "json", "--json")
+    out, err = running.communicate(timeout=60)
+    lines = [json.loads(line) for line in err.splitlines()]
+    keys = {"type", "phase", "done", "total", "finished", "seconds", "rate", "remaining"}
+    assert running.returncode == ExitCode.DONE
+    assert json.loads(out)["ok"]
+    assert lines
+    assert all(set(line) == keys and line["type"] == "progress" for line in lines)
+    assert lines[-1]["finished"]
+    assert lines[-1]["done"] == lines[-1]["total"]
+
+
+def test_quiet_when_piped_and_a_line_per_phase_when_asked(card: str) -> None:
+    assert process("verify", card).communicate(timeout=60)[1] == ""
+    assert "inpart: verifying" in process("verify", card, "--verbose").communicate(timeout=60)[1]
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """(ours, theirs): the two ends of a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        yield ours, theirs
+    finally:
+        for handle in {ours, theirs}:
+            os.close(handle)
+
+
+def test_a_bar_on_a_terminal(card: str) -> None:
+    with terminal() as (ours, theirs):
+        done = subprocess.run([INPART, "verify", card], stderr=theirs, capture_output=False, check=False, timeout=60)
+        assert done.returncode == ExitCode.DONE
+        os.set_blocking(ours, False)
+        assert b"verifying" in os.read(ours, 1 << 16)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", ExitCode.DONE), ("\n", ExitCode.INTERRUPTED)])
+def test_the_question_before_a_block_device_is_written(card: str, answer: str, code: int) -> None:
+    before = Path(card).read_bytes()
+    made = subprocess.run(["losetup", "--find", "--show", card], capture_output=True, text=True, check=True)
+    device = made.stdout.strip()
+    try:
+        with terminal() as (ours, theirs):
+            running = process("create", device, "--name", "tuesday", stdin=theirs)
+            os.write(ours, answer.encode())
+            _, err = running.communicate(timeout=120)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    assert f"into {device}? [y/N]" in err
+    assert running.returncode == code
+    assert (Path(card).read_bytes() == before) == (code != ExitCode.DONE)
+
+
+def test_ctrl_c_leaves_no_image(made: Path, tmp_path: Path) -> None:
+    card = tmp_path / "slow.img"
+    noise = np.random.default_rng(6).integers(0, 16, 24 << 20, dtype=np.uint8).tobytes()
+    (tmp_path / "noise").write_bytes(noise)
+    subprocess.run(["mkfs.fat", "-F", "32", "-C", card, "131072"], check=True, capture_output=True)
+    subprocess.run(["mcopy", "-i", card, tmp_path / "noise", "::/noise"], check=True)
+    running = process("create", str(card), "--name", "one", "--encoding", "zstd:19", "--progress", "json")
+    assert running.stderr is not None
+    while '"imaging"' not in running.stderr.readline():
+        assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == ExitCode.INTERRUPTED
+    assert err.splitlines()[-1] == "inpart: interrupted"
+    assert run_cli(["list", str(card)]) == ExitCode.NO_IMAGE
+    checked = subprocess.run(["fsck.fat", "-n", card], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    back = subprocess.run(["mtype", "-i", card, "::/noise"], capture_output=True, check=True)
+    assert back.stdout == noise
