@@ -13,6 +13,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PROJECTS := pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 SOURCES := core/src $(wildcard plugins/*/src)
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --timeout 900
 PYTEST_ARGS ?=
 
 help:
@@ -51,10 +52,10 @@ format: setup
 	$(BIN)/ruff format .
 
 test: lint tools
-	$(BIN)/pytest -m 'not exhaustive' $(PYTEST_ARGS)
+	$(PYTEST) -m 'not exhaustive' $(PYTEST_ARGS)
 
 test-all: lint tools
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 bench: setup tools
 	$(BIN)/python bench/run.py

@@ -57,7 +57,7 @@ def json_object(value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """``value`` in what JSON knows: dataclasses and models as objects, extents as [start, length], bytes in hexadecimal."""
+    """``value`` in what JSON knows: records as objects, extents as [start, length], bytes in hexadecimal digits."""
     match value:
         case Enum():
             result: Any = value.value
