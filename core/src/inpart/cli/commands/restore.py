@@ -51,7 +51,8 @@ def command(
 def _text(report: RestoreReport) -> Iterator[str]:
     name = f"image {printable(report.name)} ({report.image_id[:12]})"
     if report.table_entry:
-        yield f"partition table: {report.table_entry}"
+        yield "partition table:"
+        yield from (f"  {line}" for line in report.table_entry.splitlines())
     if report.dry_run:
         yield f"would restore {name} to {report.target}: {size(report.image_bytes)}"
     else:
