@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from inpart.errors import NoSpace, UsageError, VolumeError
+from inpart.units import MIB
 from inpart.volume import Buffer
 
 _ENOSPC = 28
+_WRITE_BACK = 16 * MIB
 
 
 class NewFile:
@@ -20,6 +22,7 @@ class NewFile:
         """Raises UsageError if ``path`` exists or its folder does not."""
         self.wanted = path
         self.path = path.with_name(f"{path.name}.part")
+        self._advised = 0
         self._refuse_existing()
         try:
             self._file = self.path.open("xb", buffering=0)
@@ -39,10 +42,18 @@ class NewFile:
         try:
             while view:
                 view = view[self._file.write(view) or 0 :]
+            self._start_write_back()
         except OSError as error:
             if error.errno == _ENOSPC:
                 raise NoSpace(f"no space left for {self.wanted}, which is removed again") from None
             raise VolumeError(f"{self.wanted}: cannot write: {error.strerror}") from None
+
+    def _start_write_back(self) -> None:
+        """Linux begins to write dirty pages out, without waiting for them, when told that they are not needed."""
+        end = self._file.tell()
+        if end - self._advised >= _WRITE_BACK:
+            os.posix_fadvise(self._file.fileno(), self._advised, end - self._advised, os.POSIX_FADV_DONTNEED)
+            self._advised = end
 
     def flush(self) -> None:
         """Return when everything is on the medium."""
