@@ -37,6 +37,7 @@ FORMS: dict[str, Callable[[str, Path], list[str]]] = {
     "export": lambda device, folder: [device, "--to", str(folder / "image.ipi")],
     "import": lambda device, folder: [device, str(folder / "sound.img")],
     "resume": lambda device, _: [device, "--yes"],
+    "repair": lambda device, _: [device, "--yes"],
 }
 """How each command that takes a DEVICE is called with one."""
 
