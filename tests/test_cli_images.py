@@ -116,6 +116,8 @@ def test_keys_of_what_looks_at_files(call: Call, made: Path, card: str, tmp_path
     extracted = call("extract", card, "monday", "--to", str(out))
     assert (extracted["files"], extracted["bytes"], extracted["paths"]) == (1, len(content), ["/noise"])
     assert (out / "noise").read_bytes() == content
+    everything = call("extract", card, "--to", str(tmp_path / "live"))
+    assert everything["paths"] == ["/noise"]
     again = call("extract", card, "monday", "--to", str(out), code=ExitCode.INCOMPLETE)
     assert [failed["path"] for failed in again["failed"]] == ["/noise"]
 

@@ -9,6 +9,7 @@ from inpart.contracts.aid import AidState, RecoveryAid
 from inpart.contracts.common import API_VERSION, ByteRun, Finding, Provider, Severity
 from inpart.contracts.encoding import Encoding
 from inpart.contracts.filesystem import (
+    CLAIMS_DIRECTORY,
     Claim,
     Entry,
     EntryType,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION",
+    "CLAIMS_DIRECTORY",
     "AidCheck",
     "AidImage",
     "AidRecord",

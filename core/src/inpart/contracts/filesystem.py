@@ -17,6 +17,9 @@ from inpart.contracts.transaction import Edits
 from inpart.extents import Extents, Runs
 from inpart.volume import Volume
 
+CLAIMS_DIRECTORY = "/.inpart"
+"""The hidden directory whose files own the clusters of images."""
+
 
 class Verdict(StrEnum):
     """The three answers to "is this your file system?"."""

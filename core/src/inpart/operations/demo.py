@@ -12,7 +12,7 @@ import zstandard
 from blake3 import blake3
 
 from inpart.checksums import all_zero
-from inpart.contracts import EntryType, FilesystemTree
+from inpart.contracts import CLAIMS_DIRECTORY, EntryType, FilesystemTree
 from inpart.errors import FilesystemError, IntegrityError, UsageError
 from inpart.extents import Extents
 from inpart.operations.check import check_filesystem
@@ -32,7 +32,6 @@ from inpart.volume import Access, FileVolume, Volume
 DISK = "demo-disk.img.zst"
 """The disk that the package carries; tools/make-demo-disk.sh made it."""
 
-_HIDDEN = "/.inpart"
 _WRECK = b"\xdb"
 _COLUMNS, _ROWS = 76, 6
 
@@ -106,7 +105,7 @@ class Demo:
             listed = {
                 entry.path: (entry.size, str(entry.mtime), _digest(tree.read(entry.path)))
                 for entry in tree.walk()
-                if entry.type is EntryType.FILE and not entry.path.startswith(_HIDDEN)
+                if entry.type is EntryType.FILE and not entry.path.startswith(CLAIMS_DIRECTORY)
             }
             used = tree.allocated() - _metadata(tree)
             return Contents(listed, used, _digest_of(target.volume, used))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from inpart.contracts import Entry, EntryType, FilesystemTree
+from inpart.contracts import CLAIMS_DIRECTORY, Entry, EntryType, FilesystemTree
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, UsageError
 from inpart.image import is_image_stream
 from inpart.operations.extraction import OutputTree
@@ -74,12 +74,18 @@ def extract(
 
 
 def _below(tree: FilesystemTree, path: str) -> Iterator[Entry]:
-    if path.strip("/"):
-        entry = tree.stat(path)
-        yield entry
-        if entry.type is not EntryType.DIR:
-            return
-    yield from tree.walk(path)
+    if not path.strip("/"):
+        yield from (entry for entry in tree.walk() if not _holds_images(entry))
+        return
+    entry = tree.stat(path)
+    yield entry
+    if entry.type is EntryType.DIR:
+        yield from tree.walk(path)
+
+
+def _holds_images(entry: Entry) -> bool:
+    """True for the files that own the clusters of images; somebody who wants everything does not want those."""
+    return entry.path == CLAIMS_DIRECTORY or entry.path.startswith(f"{CLAIMS_DIRECTORY}/")
 
 
 def _extract_one(tree: FilesystemTree, entry: Entry, output: OutputTree, report: ExtractReport) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inpart.contracts import Claim, Finding, Severity, Store
+from inpart.contracts import CLAIMS_DIRECTORY, Claim, Finding, Severity, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
 from inpart.operations.journals import refuse_unfinished
@@ -38,7 +38,7 @@ def _strayed(store: Store, claims: Sequence[Claim]) -> list[tuple[Claim, Claim |
 def _finding(claim: Claim, present: Claim | None) -> Finding:
     what = "is not there" if present is None else "was moved by something else"
     message = f"the file {what}; the file system may overwrite the clusters that it stands for"
-    return Finding(Severity.ERROR, "store.unprotected", f"/.inpart/{claim.name}", message)
+    return Finding(Severity.ERROR, "store.unprotected", f"{CLAIMS_DIRECTORY}/{claim.name}", message)
 
 
 @dataclass(frozen=True)
