@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,12 +18,12 @@ CATCH_ALL = {"core/src/inpart/plugins/checks.py", "core/src/inpart/cli/app.py"}
 """Where foreign code is run, and where a bug becomes a message."""
 
 
-def each() -> Iterator[tuple[str, ast.Module, ast.AST]]:
-    """(path, module, node) for every node of every module."""
-    for path in SOURCES:
-        module = ast.parse(path.read_text())
-        for node in ast.walk(module):
-            yield str(path.relative_to(ROOT)), module, node
+@cache
+def each() -> list[tuple[str, ast.Module, ast.AST]]:
+    """(path, module, node) for every node that the rules speak of, in every module."""
+    kinds = (ast.Module, ast.stmt, ast.ExceptHandler)
+    modules = [(str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in SOURCES]
+    return [(path, module, node) for path, module in modules for node in ast.walk(module) if isinstance(node, kinds)]
 
 
 def test_there_are_sources() -> None:
