@@ -6,12 +6,17 @@ import os
 import random
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import pytest
+from inpart.contracts import Stage
+from inpart.errors import InpartError
 from inpart.testing.cut_kit import PowerCutKit
+from inpart.transaction import Transaction
 from inpart.units import MIB
+from inpart.volume import RunsVolume
 
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
 HARMLESS = (
@@ -33,7 +38,7 @@ def tool(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT, text=True).stdout
 
 
-class TestFat(PowerCutKit):
+class FatCuts(PowerCutKit):
     variants: ClassVar[Sequence[str]] = tuple(KINDS)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:
@@ -81,3 +86,39 @@ class TestFat(PowerCutKit):
 
     def harmless(self, complaint: str) -> bool:
         return complaint.startswith(HARMLESS)
+
+
+class TestFat(FatCuts):
+    """Run the kit."""
+
+
+def without_journal(patch: pytest.MonkeyPatch) -> None:
+    commit = Transaction.commit
+    patch.setattr(Transaction, "commit", lambda tx, journal, progress=None: commit(tx, None))
+
+
+def stages_backward(patch: pytest.MonkeyPatch) -> None:
+    init = Transaction.__init__
+
+    def backward(tx: Transaction, *args: Any, **options: Any) -> None:
+        init(tx, *args, **options)
+        edit, last = tx.edit, max(Stage)
+        patch.setattr(tx, "edit", lambda offset, data, stage: edit(offset, data, Stage(last - stage)))
+
+    patch.setattr(Transaction, "__init__", backward)
+
+
+def no_flush_around_the_commit_record(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RunsVolume, "flush", lambda volume: None)
+
+
+@pytest.mark.parametrize("sabotage", [without_journal, stages_backward, no_flush_around_the_commit_record])
+def test_the_kit_notices(
+    sabotage: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kit = FatCuts()
+    bench = kit.prepare(tmp_path, "fat12")
+    sabotage(monkeypatch)
+    with pytest.raises((AssertionError, InpartError, subprocess.CalledProcessError)) as caught:
+        kit.test_c1_create_with_vacating(bench, None)
+    assert "power cut w" in "".join(caught.value.__notes__)
