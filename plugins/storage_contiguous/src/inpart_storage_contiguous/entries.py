@@ -135,7 +135,8 @@ class Entry:
             None if parent == _NO_ID else parent, stream_size, image_bytes, known_digest(digest),
             unpack_areas(blob, tail, areas),
         )  # fmt: skip
-        stem = naming.stem_for(to_text(entry[at : at + stem_length]), ())
+        stem = to_text(entry[at : at + stem_length])
+        require(naming.is_stem(stem), "file name of an image")
         rebuilt = bool(flags & EntryFlag.REBUILT)
         return cls(summary, placement, stem, segment_size, segments_crc, inter_number, inter_offset, rebuilt, expanded)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 TOC_END = "toc_end"
 TOC_BEGIN = "toc_begin"
 _MAX_STEM = 40
+_STEM = re.compile(r"^[A-Za-z0-9_-]{1,60}$")
 _DEVICE = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
 _CONTROL = re.compile(r"^(toc_end|toc_begin|inter\d+)$", re.IGNORECASE)
 FAT_FILE_LIMIT = (1 << 32) - 1
@@ -33,11 +34,21 @@ def stem_for(name: str, taken: Iterable[str]) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:_MAX_STEM] or "image"
     if _DEVICE.match(stem) or _CONTROL.match(stem):
         stem = f"image_{stem}"
+    return unique(stem, taken)
+
+
+def is_stem(stem: str) -> bool:
+    """True for what ``stem_for`` could have made."""
+    return _STEM.match(stem) is not None and not _DEVICE.match(stem) and not _CONTROL.match(stem)
+
+
+def unique(stem: str, taken: Iterable[str]) -> str:
+    """``stem``, with a number behind it if it is in ``taken`` whatever the case."""
     used = {other.lower() for other in taken}
-    unique, number = stem, 2
-    while unique.lower() in used:
-        unique, number = f"{stem}-{number}", number + 1
-    return unique
+    found, number = stem, 2
+    while found.lower() in used:
+        found, number = f"{stem}-{number}", number + 1
+    return found
 
 
 def group(sizes: list[int], limit: int) -> list[int]:

@@ -142,7 +142,7 @@ def unique_stems(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     taken: list[str] = []
     renamed: list[Entry] = []
     for entry in entries:
-        stem = naming.stem_for(entry.stem, taken)
+        stem = naming.unique(entry.stem, taken)
         taken.append(stem)
         renamed.append(entry if stem == entry.stem else replace(entry, stem=stem))
     return tuple(renamed)

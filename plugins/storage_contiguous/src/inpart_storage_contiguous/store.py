@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from inpart.contracts import Edits, Finding, Severity, Stage, StoreChange, StoredImage
-from inpart.errors import InpartError, IntegrityError, NoImageFound, VolumeError
+from inpart.errors import IntegrityError, NoImageFound, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.units import SECTOR
 from inpart.volume import Buffer, RunsVolume, Volume
@@ -175,8 +175,10 @@ class ContiguousStore:
                 same = (header.image_id, header.sequence, header.stream_offset, header.payload_length, header.runs)
                 wrong = same != (entry.image_id, number, reached, payload, entry.placement.segment_runs(number))
                 message = "belongs to something else" if wrong else ""
-            except InpartError as error:
-                message = f"is damaged: {error.message}"
+            except IntegrityError:
+                message = "is damaged"
+            except VolumeError as error:
+                message = f"cannot be read: {error.message}"
             if message:
                 yield Finding(
                     Severity.WARNING, "container.segment-header", f"byte {place}",

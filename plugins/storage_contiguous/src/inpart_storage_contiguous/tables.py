@@ -150,6 +150,7 @@ class Table:
         for offset in self.control_offsets().values():
             require(geometry.data_start <= offset <= geometry.data_end - geometry.toc_size, "place of a table")
         require(len({entry.image_id for entry in self.entries}) == len(self.entries), "the same image twice")
+        require(len({entry.stem.lower() for entry in self.entries}) == len(self.entries), "the same file name twice")
         require(len(self.room) <= MAX_SEGMENT_RUNS, "room of the directory")
         if self.kind != TableKind.INTER:
             require(self.checksum() == header.container_checksum, "checksum of the container")
