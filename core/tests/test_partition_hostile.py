@@ -29,7 +29,7 @@ from inpart.volume import MemoryVolume
 
 SECTORS = 256
 SIZE = SECTORS * 512
-hostile = settings(max_examples=300, deadline=None, derandomize=True)
+hostile = settings(max_examples=150, deadline=None, derandomize=True)
 
 byte = st.one_of(st.sampled_from([0, 0x05, 0x0F, 0x80, 0x83, 0xEE]), st.integers(0, 255))
 lba = st.one_of(st.integers(0, SECTORS + 2), st.sampled_from([0xFFFFFFFF, 0x80000000]), st.integers(0, 0xFFFFFFFF))
@@ -87,8 +87,19 @@ def sealed(made: GptHeader, array: bytes) -> bytes:
     return made.sealed(array[: made.array_size]).pack()
 
 
+class Content:
+    """The bytes of a disk, with a short name for the reports of hypothesis."""
+
+    def __init__(self, content: bytes) -> None:
+        self.bytes = content
+
+    def __repr__(self) -> str:
+        used = [f"{at}: {self.bytes[at : at + 16].hex()}" for at in range(0, SIZE, 16) if any(self.bytes[at : at + 16])]
+        return "\n".join(used[:400])
+
+
 @st.composite
-def mbr_disks(draw: st.DrawFn) -> bytes:
+def mbr_disks(draw: st.DrawFn) -> Content:
     """A sound chain in which some fields, entries or whole records are replaced."""
     content = bytearray(made_by_sfdisk(MBR_SCRIPT))
     for place in draw(st.lists(st.sampled_from(CHAIN), max_size=3, unique=True)):
@@ -98,11 +109,11 @@ def mbr_disks(draw: st.DrawFn) -> bytes:
         content[place * 512 : (place + 1) * 512] = draw(record)
     for at in draw(st.lists(st.tuples(st.sampled_from(CHAIN), st.integers(440, 511)), max_size=3)):
         content[at[0] * 512 + at[1]] = draw(byte)
-    return bytes(content)
+    return Content(bytes(content))
 
 
 @st.composite
-def gpt_disks(draw: st.DrawFn) -> bytes:
+def gpt_disks(draw: st.DrawFn) -> Content:
     """A sound GPT with other entries, or another header, under right checksums; and perhaps damage."""
     content = bytearray(made_by_sfdisk(GPT_SCRIPT))
     array = bytearray(content[1024 : 1024 + 16384])
@@ -120,21 +131,10 @@ def gpt_disks(draw: st.DrawFn) -> bytes:
         content[at] = draw(byte)
     if draw(st.booleans()):
         content[:512] = draw(record)
-    return bytes(content)
+    return Content(bytes(content))
 
 
-class Content:
-    """The bytes of a disk, with a short name for the reports of hypothesis."""
-
-    def __init__(self, content: bytes) -> None:
-        self.bytes = content
-
-    def __repr__(self) -> str:
-        used = [f"{at}: {self.bytes[at : at + 16].hex()}" for at in range(0, SIZE, 16) if any(self.bytes[at : at + 16])]
-        return "\n".join(used[:400])
-
-
-disks = st.one_of(mbr_disks(), gpt_disks()).map(Content)
+disks = st.one_of(mbr_disks(), gpt_disks())
 
 
 def read(content: bytes) -> PartitionTable | None:
@@ -157,6 +157,22 @@ def test_any_table_is_read_or_refused(content: Content) -> None:
         assert made.start >= 0
         assert made.size >= 0
         assert made.describe().startswith(f"#{made.number} at {made.start}")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(mbr_disks())
+def test_damaged_chains_are_numbered_as_by_libblkid(content: Content) -> None:
+    table = read(content.bytes)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content.bytes)
+        file.flush()
+        command = ["partx", "--show", "--noheadings", "--bytes", "--output", "NR,START,SECTORS", file.name]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    wanted = [tuple(int(field) for field in line.split()) for line in answer.splitlines()]
+    found = [(made.number, made.start // 512, made.size // 512) for made in table.entries] if table else []
+    # libblkid counts in 32 bits, and leaves out what starts where another partition does.
+    wraps = any(start + size >= 1 << 32 for _, start, size in (*found, *wanted))
+    assert found == wanted or wraps or len({start for _, start, _ in found}) < len(found)
 
 
 @hostile

@@ -143,14 +143,14 @@ def _open_in_disk(where: Address, access: Access, *, whole_disk: bool) -> Target
     if where.number is None and where.offset is None:
         target.volume = FileVolume(where.path, access)
         return target
-    name = str(where)
     node = _node_at(where.path, target.start, size)
-    if node:
-        target.volume, target.disk = FileVolume(node, access), FileVolume(where.path)
-        target.volume.name = name
-    else:
-        target.disk = FileVolume(where.path, access)
-        target.volume = SliceVolume(target.disk, target.start, size, name=name)
+    target.disk = FileVolume(where.path, Access.READ if node else access)
+    try:
+        target.volume = FileVolume(node, access) if node else SliceVolume(target.disk, target.start, size)
+    except InpartError:
+        target.disk.close()
+        raise
+    target.volume.name = str(where)
     return target
 
 

@@ -158,7 +158,7 @@ def _header_problem(header: GptHeader, sector: bytes, lba: int, sectors: int) ->
         (header.my_lba == lba, f"it says that it lies at sector {header.my_lba}"),
         (entry_size >= ENTRY_SIZE and entry_size % ENTRY_SIZE == 0, f"its entries are {entry_size} bytes long"),
         (0 < header.array_size <= MAX_ARRAY_SIZE, f"it has {header.number_of_partition_entries} entries"),
-        (0 < usable.start < usable.stop <= 1 << 52, f"its usable range is {usable.start} to {usable.stop - 1}"),
+        (usable.start < usable.stop <= 1 << 52, f"its usable range is {usable.start} to {usable.stop - 1}"),
         (entries.start >= 2 and entries.stop <= sectors, f"its entries are said to lie at sector {entries.start}"),
     )
     return next((problem for good, problem in checks if not good), "")

@@ -40,8 +40,8 @@ class MbrEntry(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """True if the entry describes nothing: Linux goes by the count and the type."""
-        return self.sector_count == 0 or self.type == 0
+        """True if the entry describes nothing: Linux goes by the count alone, isohybrid images use type 0."""
+        return self.sector_count == 0
 
     @property
     def extended(self) -> bool:
