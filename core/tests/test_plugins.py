@@ -279,3 +279,33 @@ def test_entry_points_may_name_an_object(install: Install) -> None:
     assert plugins.filesystem("broken").name == "broken"
     assert not problems_of(plugins, "object")
     assert not [problem for problem in problems_of(plugins, "number") if problem.what is Trouble.LOAD_FAILED]
+
+
+@pytest.mark.parametrize("content", [b"[inpart]\nno value\n", b"\xff\xfe[inpart]", b"[inpart]\nbad = not a module!\n"])
+@pytest.mark.parametrize("metadata", [b"", b"Metadata-Version: 2.1\nName: mess\nVersion: 0\n", b"\xff\x00"])
+def test_broken_metadata_of_any_package_stops_nobody(
+    install: Install, tmp_path: Path, content: bytes, metadata: bytes
+) -> None:
+    install("good", GOOD.format(name="good", number=4000))
+    folder = tmp_path / "mess-0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_bytes(metadata)
+    (folder / "entry_points.txt").write_bytes(content)
+    plugins = load()
+    expect_good_ones(plugins)
+    assert [problem.what for problem in plugins.problems] == [Trouble.LOAD_FAILED]
+
+
+def test_of_two_installations_the_first_counts(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("good", GOOD.format(name="good", number=4000))
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / "good-1.0.dist-info").mkdir()
+    (older / "good-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: Good\nVersion: 1.0\n")
+    (older / "good-1.0.dist-info/entry_points.txt").write_text("[inpart]\ngood = good\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(older)])
+    plugins = load()
+    expect_good_ones(plugins)
+    assert [plugin.source.version for plugin in plugins.loaded if plugin.source.distribution == "good"] == ["1.2"]

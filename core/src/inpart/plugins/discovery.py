@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 import pluggy
@@ -38,9 +40,8 @@ def load(disabled: Collection[str] = (), kinds: Collection[Kind] = tuple(Kind)) 
     ``disabled`` names entry points or distributions that are not even imported. Only the hooks of ``kinds`` are
     called: a command that needs file systems alone does not wait for the rest.
     """
-    found = sorted((_source(point), point) for point in entry_points(group=hookspecs.ENTRY_POINT_GROUP))
+    found, problems = _find()
     off = tuple(source for source, _ in found if {source.entry_point, source.distribution} & set(disabled))
-    problems: list[PluginProblem] = []
     imported: list[Source] = []
     offers: list[_Offer] = []
     for source, point in found:
@@ -66,6 +67,31 @@ def load(disabled: Collection[str] = (), kinds: Collection[Kind] = tuple(Kind)) 
         problems=tuple(problems + clashes),
         disabled=off,
     )
+
+
+def _find() -> tuple[list[tuple[Source, EntryPoint]], list[PluginProblem]]:
+    """All entry points of the group, sorted; of a distribution that is there twice the one that Python would import.
+
+    The metadata of any package may be broken, and must not stop anybody.
+    """
+    found: dict[str, list[tuple[Source, EntryPoint]]] = {}
+    problems = []
+    for distribution in distributions():
+        points = attempt(partial(_points, distribution))
+        if isinstance(points, Failure):
+            source = _source(distribution, "entry_points.txt")
+            problems.append(PluginProblem(source, Trouble.LOAD_FAILED, points.detail))
+        elif points:
+            sources = [(_source(distribution, point.name), point) for point in points]
+            found.setdefault(sources[0][0].distribution, sources)
+    return sorted((pair for pairs in found.values() for pair in pairs), key=lambda pair: pair[0]), problems
+
+
+def _points(distribution: Distribution) -> list[EntryPoint]:
+    text = distribution.read_text("entry_points.txt")
+    if not text or f"[{hookspecs.ENTRY_POINT_GROUP}]" not in text:
+        return []
+    return list(distribution.entry_points.select(group=hookspecs.ENTRY_POINT_GROUP))
 
 
 def _examine(source: Source, plugin: object, kinds: Collection[Kind]) -> Iterator[_Offer | PluginProblem]:
@@ -97,7 +123,7 @@ def _ask(source: Source, kind: Kind, caller: Callable[[], Any]) -> Iterator[_Off
         yield PluginProblem(source, Trouble.HOOK_FAILED, detail, kind)
         return
     for provider in results[0]:
-        checked = attempt(lambda provider=provider: flaw(source, kind, provider))  # type: ignore[misc]
+        checked = attempt(partial(flaw, source, kind, provider))
         if isinstance(checked, Failure):
             checked = PluginProblem(source, Trouble.BAD_PROVIDER, checked.detail, kind)
         yield checked or _Offer(source, kind, provider)
@@ -124,11 +150,15 @@ def _without_duplicates(offers: Sequence[_Offer]) -> tuple[list[_Offer], list[Pl
     return used, clashes
 
 
-def _source(point: EntryPoint) -> Source:
-    distribution = point.dist
-    if distribution is None:
-        return Source("unknown", "", point.name)
-    return Source(str(distribution.name or "unknown"), str(distribution.version or ""), point.name)
+def _source(distribution: Distribution, entry_point: str) -> Source:
+    named = attempt(lambda: (distribution.name, distribution.version))
+    name, version = ("", "") if isinstance(named, Failure) else named
+    return Source(_normalised(name or "unknown"), version or "", entry_point)
+
+
+def _normalised(name: str) -> str:
+    """The name of a distribution as PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _of_kind(offers: Iterable[_Offer], kind: Kind) -> tuple[Any, ...]:
