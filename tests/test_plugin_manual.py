@@ -14,7 +14,7 @@ from inpart.plugins import CONTRACTS, OLDEST_API_VERSION
 ROOT = Path(__file__).parent.parent
 MANUAL = (ROOT / "docs/PLUGINS.md").read_text()
 HOOKS = [name for name in vars(hookspecs) if name.startswith("inpart_")]
-KITS = ("kit", "reader_kit", "tree_kit", "editor_kit", "encoding_kit", "layout_kit", "aid_kit")
+KITS = ("kit", "reader_kit", "tree_kit", "editor_kit", "encoding_kit", "layout_kit", "aid_kit", "cut_kit")
 CLASSES = (
     contracts.FilesystemProvider,
     contracts.Filesystem,
@@ -92,7 +92,7 @@ def test_each_member_of_a_contract_is_listed(contract: str, line: str) -> None:
 
 
 def test_each_behaviour_is_listed_once() -> None:
-    listed = re.findall(r"^\| ([PRTECLA]\d+) \| (.*) \|$", MANUAL, re.MULTILINE)
+    listed = re.findall(r"^\| ([PRTECLAN]\d+) \| (.*) \|$", MANUAL, re.MULTILINE)
     assert sorted(listed) == sorted(behaviours())
     assert len({number for number, _ in listed}) == len(listed)
 

@@ -1,4 +1,4 @@
-"""Conformance of a storage layout: behaviours L1 to L13 of docs/PLUGINS.md."""
+"""Conformance of a storage layout: behaviours L1 to L15 of docs/PLUGINS.md."""
 
 from __future__ import annotations
 
