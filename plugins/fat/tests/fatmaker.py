@@ -143,8 +143,11 @@ class Judgement:
 
 
 def fsck(path: Path) -> Judgement:
-    """Run fsck.fat -n. Where it gives up, the counts are -1."""
-    found = subprocess.run(["fsck.fat", "-n", str(path)], capture_output=True, check=False)
+    """Run fsck.fat -n. Where it gives up, the counts are -1; on some damage it would run for hours."""
+    try:
+        found = subprocess.run(["fsck.fat", "-n", str(path)], capture_output=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return Judgement(("fsck.fat did not finish",), -1, -1, -1)
     lines = (found.stdout + found.stderr).decode("utf-8", "replace").splitlines()[1:]
     pattern = re.compile(re.escape(str(path)) + r": (\d+) files, (\d+)/(\d+) clusters")
     summary = next((match for line in lines if (match := pattern.match(line))), None)

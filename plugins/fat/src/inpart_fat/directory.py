@@ -105,6 +105,8 @@ class Slots:
     def first_slots(self) -> NDArray[np.int64]:
         """For each slot the first slot of its long name if it has a proper one, else the slot itself."""
         number = np.arange(self.end)
+        if not self.long.any():
+            return number
         follower = np.where(self.long, self.end, number)
         follower = np.minimum.accumulate(follower[::-1])[::-1]
         sums = np.append(structs.short_checksums(self.dirs["DIR_Name"]), 0)

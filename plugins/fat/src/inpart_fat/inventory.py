@@ -11,7 +11,7 @@ from inpart_fat import structs
 from inpart_fat.geometry import Clusters
 from inpart_fat.reader import DirectoryReader
 
-MAX_DEPTH = 512
+MAX_DEPTH = 200
 """Directories deeper than this have their path cut: no system can name them."""
 
 
@@ -41,14 +41,17 @@ class Inventory:
 
     def paths(self, entries: NDArray[np.integer]) -> list[str]:
         """The paths of the entries with the given indices; reads their directories again."""
-        found: dict[int, str] = {}
-        for folder in np.unique(self.folder[entries]).tolist():
-            chosen = entries[self.folder[entries] == folder]
-            slots = self.reader.slots(self.folders[folder].cluster)
-            names = slots.names(self.slot[chosen].astype(np.int64))
-            base = self.folder_path(folder)
-            found.update((index, base + name) for index, name in zip(chosen.tolist(), names, strict=True))
-        return [found[index] for index in entries.tolist()]
+        order = np.argsort(self.folder[entries], kind="stable")
+        found = [""] * len(entries)
+        for group in np.split(order, np.flatnonzero(np.diff(self.folder[entries[order]])) + 1):
+            if len(group):
+                folder = int(self.folder[entries[group[0]]])
+                slots = self.reader.slots(self.folders[folder].cluster)
+                base = self.folder_path(folder)
+                names = slots.names(self.slot[entries[group]].astype(np.int64))
+                for index, name in zip(group.tolist(), names, strict=True):
+                    found[index] = base + name
+        return found
 
     def folder_path(self, folder: int) -> str:
         """The path of a directory with a slash at its end; very deep ones are shortened to their last names."""
@@ -81,6 +84,7 @@ def take_inventory(reader: DirectoryReader) -> Inventory:
         )
         below = np.flatnonzero(is_dir & reader.geometry.exist(clusters))
         below = below[~known[clusters[below]]]
+        below = below[np.sort(np.unique(clusters[below], return_index=True)[1])]
         known[clusters[below]] = True
         named = zip(clusters[below].tolist(), slots.names(chosen[below]), strict=True)
         folders += [Folder(cluster, index, name) for cluster, name in named]

@@ -131,6 +131,8 @@ ATTR_LONG_NAME_MASK = 0x3F
 
 NT_LOWER_BASE = 0x08
 NT_LOWER_EXT = 0x10
+NT_NO_SHORT_NAME = 0x20
+"""Patched Linux kernels mark entries so that have a long name only; the short one is rubbish on purpose."""
 
 LAST_LONG_ENTRY = 0x40
 ORD_MASK = 0x3F

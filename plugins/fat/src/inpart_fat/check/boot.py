@@ -39,9 +39,7 @@ def check_boot(filesystem: FatFilesystem) -> Iterator[Finding]:
         primary, backup = (volume.read(offset, SECTOR) for offset in geometry.boot_offsets)
         if primary != backup:
             differing = sum(left != right for left, right in zip(primary, backup, strict=True))
-            yield warning(
-                "backup-boot-sector", "backup boot sector", f"{differing} bytes differ from the first one"
-            )
+            yield warning("backup-boot-sector", "backup boot sector", f"{differing} bytes differ from the first one")
 
 
 def _odd_values(sector: BootSector) -> Iterator[str]:
@@ -49,8 +47,6 @@ def _odd_values(sector: BootSector) -> Iterator[str]:
         yield "the signature 55 AA is missing"
     if sector["BPB_NumFATs"] > 2:
         yield f"BPB_NumFATs is {sector['BPB_NumFATs']}; most systems know one or two tables"
-    if sector["BPB_TotSec16"] and sector["BPB_TotSec32"] not in (0, sector["BPB_TotSec16"]):
-        yield "BPB_TotSec16 and BPB_TotSec32 contradict each other"
     if not sector.fat32:
         return
     if sector["BPB_FSVer"]:

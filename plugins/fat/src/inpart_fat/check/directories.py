@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,49 +27,52 @@ _ILLEGAL[list(b'*?<>|"\\/:.')] = True
 
 
 def check_directories(filesystem: FatFilesystem) -> Iterator[Finding]:
-    """Every directory once."""
+    """Every directory once; the findings below name places inside their directory."""
     listing, reader = filesystem.inventory, filesystem.reader
     seen = reader.unseen()
     for index, folder in enumerate(listing.folders):
         slots = reader.slots(folder.cluster if index else 0, seen)
         if not slots.count:
             continue
-        path = listing.folder_path(index)
-        if index:
-            parent = listing.folders[folder.parent].cluster if folder.parent > 0 else 0
-            yield from _check_dots(slots, path, folder.cluster, parent)
-        yield from _check_slots(slots, path, dotted=index > 0)
-        yield from _check_long_names(slots, path)
+        parent = listing.folders[folder.parent].cluster if folder.parent > 0 else 0
+        findings = chain(
+            _check_dots(slots, folder.cluster, parent) if index else (),
+            _check_slots(slots, dotted=index > 0),
+            _check_long_names(slots),
+        )
+        for finding in findings:
+            yield replace(finding, where=listing.folder_path(index) + finding.where)
 
 
-def _check_dots(slots: Slots, path: str, own: int, parent: int) -> Iterator[Finding]:
+def _check_dots(slots: Slots, own: int, parent: int) -> Iterator[Finding]:
     for index, (name, cluster) in enumerate(((structs.DOT, own), (structs.DOTDOT, parent))):
         text = name.decode().rstrip()
         if index >= slots.end or slots.dirs["DIR_Name"][index].tobytes() != name:
-            yield error("dot-entry", path, f"the entry {text!r} is missing from its place")
+            yield error("dot-entry", "", f"the entry {text!r} is missing from its place")
         elif int(slots.clusters[index]) != cluster:
-            yield error("dot-entry", path, f"{text!r} leads to cluster {slots.clusters[index]} instead of {cluster}")
+            yield error("dot-entry", "", f"{text!r} leads to cluster {slots.clusters[index]} instead of {cluster}")
         elif not int(slots.dirs["DIR_Attr"][index]) & structs.ATTR_DIRECTORY:
-            yield error("dot-entry", path, f"{text!r} is not marked as a directory")
+            yield error("dot-entry", "", f"{text!r} is not marked as a directory")
 
 
-def _check_slots(slots: Slots, path: str, *, dotted: bool) -> Iterator[Finding]:
+def _check_slots(slots: Slots, *, dotted: bool) -> Iterator[Finding]:
     """Short entries; in a ``dotted`` directory the first two are not looked at."""
     chosen = np.flatnonzero(slots.short)
     chosen = chosen[chosen >= 2] if dotted else chosen
     is_label = slots.dirs["DIR_Attr"][chosen] & structs.ATTR_VOLUME_ID != 0
     labels, chosen = chosen[is_label], chosen[~is_label]
     names = slots.dirs["DIR_Name"][chosen]
-    for slot in _first(chosen[_bad_names(names)]):
-        yield error("bad-name", path, f"the short name {slots.dirs['DIR_Name'][slot].tobytes()!r} is not allowed")
+    no_short = (slots.dirs["DIR_NTRes"][chosen] & structs.NT_NO_SHORT_NAME != 0) & (slots.first_slots[chosen] < chosen)
+    for slot in _first(chosen[_bad_names(names) & ~no_short]):
+        yield error("bad-name", "", f"the short name {slots.dirs['DIR_Name'][slot].tobytes()!r} is not allowed")
     for slot in _first(_repeated(names, chosen)):
-        yield error("duplicate-name", path + slots.name(slot), "an entry before it has the same short name")
+        yield error("duplicate-name", slots.name(slot), "an entry before it has the same short name")
     is_dir = slots.dirs["DIR_Attr"][chosen] & structs.ATTR_DIRECTORY != 0
     for slot in _first(chosen[is_dir & (slots.dirs["DIR_FileSize"][chosen] != 0)]):
-        yield warning("directory-size", path + slots.name(slot), "a directory has a size, which should be 0")
+        yield warning("directory-size", slots.name(slot), "a directory has a size, which should be 0")
     occupied = (slots.clusters[labels] != 0) | (slots.dirs["DIR_FileSize"][labels] != 0)
     for _ in _first(labels[occupied]):
-        yield warning("label-entry", path, "a volume label has a cluster or a size")
+        yield warning("label-entry", "", "a volume label has a cluster or a size")
 
 
 def _bad_names(names: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -84,17 +89,17 @@ def _repeated(names: NDArray[np.uint8], slots: NDArray[np.int64]) -> NDArray[np.
     return np.delete(slots, first)
 
 
-def _check_long_names(slots: Slots, path: str) -> Iterator[Finding]:
+def _check_long_names(slots: Slots) -> Iterator[Finding]:
     if len(slots.stray):
         where = f"slot {slots.stray[0]}"
-        yield warning("long-name", path, f"{len(slots.stray)} pieces of long names belong to no file, from {where} on")
+        yield warning("long-name", "", f"{len(slots.stray)} pieces of long names belong to no file, from {where} on")
     pointing = np.flatnonzero(slots.long & (slots.longs["LDIR_FstClusLO"] != 0))
     if len(pointing):
-        yield warning("long-name", path, f"{len(pointing)} pieces of long names have a start cluster")
+        yield warning("long-name", "", f"{len(pointing)} pieces of long names have a start cluster")
     behind = np.frombuffer(slots.data, dtype=np.uint8)[slots.end * SLOT :: SLOT]
     left = np.count_nonzero((behind != structs.END_MARK) & (behind != structs.DELETED_MARK))
     if left:
-        yield warning("behind-end", path, f"{left} slots behind the end mark hold something; Linux takes it for files")
+        yield warning("behind-end", "", f"{left} slots behind the end mark hold something; Linux takes it for files")
 
 
 def _first(slots: NDArray[np.int64]) -> list[int]:
