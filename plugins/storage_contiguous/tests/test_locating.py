@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 from inpart.contracts import Search, SearchMethod, Severity
-from inpart.errors import NoImageFound, VolumeError
-from inpart.extents import Extents
+from inpart.errors import IntegrityError, NoImageFound, VolumeError
+from inpart.extents import Extents, Runs
 from inpart.testing.damage import randomise_range, zero_range
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
@@ -402,3 +402,35 @@ def test_remove_commits_before_clusters_are_freed() -> None:
     assert tx.edited()
     stages = {name for name, patch in tx._stages.items() if patch}
     assert [stage.name for stage in stages] == ["ALLOCATE"]
+
+
+@pytest.mark.parametrize(
+    "victims", [("image_0.ipi",), ("toc_end",), ("toc_end", "toc_begin", "inter1", "image_0.ipi", "image_2.ipi")]
+)
+def test_files_moved_by_a_defragmenter_are_read_where_the_file_system_has_them(victims: tuple[str, ...]) -> None:
+    part, streams = filled()
+    at = MIB
+    for name in victims:
+        claim = part.claims[name]
+        runs = []
+        scattered = [run for start, length in claim.runs for run in pieces(start, length)]
+        for start, length in scattered:
+            part.volume.write(at, part.volume.read(start, length))
+            randomise_range(part.volume, 1, start, start + length)
+            runs.append((at, length))
+            at += length + 4 * KIB * (len(runs) % 2)
+        part.claims[name] = replace(claim, runs=Runs(runs))
+    (store,) = locate(part, SearchMethod.CLAIMS)
+    expect(store, streams)
+    assert codes(store) == {"container.moved"}
+    assert {claim.name: claim for claim in store.claims().claims} == part.claims
+    assert store.extents() == part.owned
+    assert part.claims["toc_end"].runs.extents().covers(store.journal().extents())
+    for refused in (lambda: store.remove(list(streams), Transaction(part.volume)), store.growable):
+        with pytest.raises(IntegrityError) as caught:
+            refused()
+        assert caught.value.hint
+
+
+def pieces(start: int, length: int) -> list[tuple[int, int]]:
+    return [(at, min(100 * KIB, start + length - at)) for at in range(start, start + length, 100 * KIB)]

@@ -10,6 +10,7 @@ from inpart.volume import Volume
 
 from inpart_storage_contiguous import naming
 from inpart_storage_contiguous.assembly import stores_from
+from inpart_storage_contiguous.moved import moved_store
 from inpart_storage_contiguous.planning import Layouting, make_plan
 from inpart_storage_contiguous.scan import Marks, scan, scan_extents
 from inpart_storage_contiguous.store import NAME, ContiguousStore
@@ -74,6 +75,9 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
             images |= extents
     marks = Marks()
     scan_extents(volume, controls, marks)
+    moved = moved_store(volume, marks, search.claims)
+    if moved is not None:
+        return [moved]
     stores = stores_from(volume, marks, rebuild=False)
     if not images or (stores and not any(store.doubtful for store in stores)):
         return stores

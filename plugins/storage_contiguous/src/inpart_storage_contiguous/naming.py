@@ -24,6 +24,11 @@ def is_control(name: str) -> bool:
     return _CONTROL.match(name) is not None
 
 
+def is_shifting(name: str) -> bool:
+    """True for tables whose place changes when an image is added."""
+    return is_control(name) and name.lower() != TOC_END
+
+
 def file_name(stem: str, index: int) -> str:
     """``stem.ipi``, ``stem.001``, ``stem.002`` ..."""
     return f"{stem}.ipi" if index == 0 else f"{stem}.{index:03d}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from inpart.contracts import Edits, Finding, Severity, Stage, StoreChange, StoredImage
+from inpart.contracts import Claim, Edits, Finding, Severity, Stage, StoreChange, StoredImage
 from inpart.errors import IntegrityError, NoImageFound, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.units import SECTOR
@@ -43,6 +43,7 @@ class ContiguousStore:
 
     ``table`` is the newest valid one, or one made from segments if ``rebuilt``; ``lost`` names the files whose table
     is damaged or out of date; ``doubtful`` that a newer table may have been among them.
+    ``moved`` are the files as the file system has them, if that is not where they were written.
     """
 
     volume: Volume
@@ -53,6 +54,7 @@ class ContiguousStore:
     lost: frozenset[str] = frozenset()
     rebuilt: bool = False
     doubtful: bool = False
+    moved: tuple[Claim, ...] = ()
 
     @property
     def layout(self) -> str:
@@ -80,6 +82,8 @@ class ContiguousStore:
         return self.table_findings + tuple(self._header_findings())
 
     def extents(self) -> Extents:
+        if self.moved:
+            return union(claim.runs.extents() for claim in self.moved)
         return union([self.table.extents(), *(image.extents for image in self.found)])
 
     def open(self, image_id: bytes) -> Volume:
@@ -90,10 +94,14 @@ class ContiguousStore:
         raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
 
     def claims(self) -> StoreChange:
-        return StoreChange(claims=claims_of(self.table), directory=self.table.room)
+        return StoreChange(claims=self.moved or claims_of(self.table), directory=self.table.room)
 
     def journal(self) -> Runs:
-        return journal_of(self.table.geometry)
+        area = journal_of(self.table.geometry)
+        for claim in self.moved:
+            if claim.name == naming.TOC_END:
+                return claim.runs.slice(0, area.total)
+        return area
 
     def growable(self) -> Table:
         """The table for adding an image. Raises IntegrityError if it had to be rebuilt or lies elsewhere."""
@@ -144,6 +152,11 @@ class ContiguousStore:
         raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
 
     def _must_be_in_place(self) -> None:
+        if self.moved:
+            raise IntegrityError(
+                "files of the container were moved to other clusters since it was made",
+                hint="export its images, delete them, and import them again",
+            )
         if self.base:
             raise IntegrityError(
                 f"the container was made for a partition that started {-self.base} bytes from here",
@@ -172,8 +185,9 @@ class ContiguousStore:
             payload = int(entry.placement.payloads[number])
             try:
                 header = SegmentHeader.unpack(self.volume.read(self.base + place, SEGMENT_HEADER))
-                same = (header.image_id, header.sequence, header.stream_offset, header.payload_length, header.runs)
-                wrong = same != (entry.image_id, number, reached, payload, entry.placement.segment_runs(number))
+                says = (header.image_id, header.sequence, header.stream_offset, header.payload_length)
+                wrong = says != (entry.image_id, number, reached, payload)
+                wrong |= not self.moved and header.runs != entry.placement.segment_runs(number)
                 message = "belongs to something else" if wrong else ""
             except IntegrityError:
                 message = "is damaged"
