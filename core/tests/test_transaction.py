@@ -308,3 +308,8 @@ def test_stages_are_flushed_one_after_the_other() -> None:
     assert [sum(one != other for one, other in zip(low.data, high.data, strict=True)) for low, high in pairwise(shown)]
     lost = [recording.disk(f"w{count}-lost").data for count in range(1, recording.writes + 1)]
     assert lost == [step.data for step in shown[:-1]]
+
+
+def test_places_that_cannot_be_a_journal_area_hold_no_journal() -> None:
+    places = [Runs(), Runs([(0, 512)]), Runs([(AREA, 1 << 40)]), Runs([(Runs.HOLE, 64 * KIB)]), -1, 1 << 60]
+    assert find_journal(disk(), places) == []

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpart.contracts import Stage
-from inpart.errors import IntegrityError, NoSpace
-from inpart.extents import Runs
+from inpart.errors import IntegrityError, NoSpace, VolumeError
+from inpart.extents import Extents, Runs
+from inpart.testing.faults import FaultyVolume
 from inpart.testing.powercut import RecordingVolume, run_power_cuts, stop_at_each_write
 from inpart.transaction import (
     JournalState,
@@ -294,3 +295,24 @@ def test_cleared_restore_record_does_not_come_back_from_a_damaged_slot() -> None
 def test_restore_record_refuses_long_options() -> None:
     with pytest.raises(NoSpace, match=r"5000 bytes"):
         write_restore_record(disk(), JOURNAL, RestoreRecord(b"i" * 16, b"s" * 16, bytes(5000)))
+
+
+def test_medium_that_fails_in_the_middle_of_the_edits_is_finished_later() -> None:
+    script = Script(CASE)
+    base = disk()
+    with pytest.raises(VolumeError, match="cannot write at 8192"):
+        script.commit(FaultyVolume(base, unwritable=Extents.span(8192, 8704)))
+    assert metadata(base) != script.states[-1]
+    [journal] = find_journal(base, [JOURNAL])
+    assert journal.unfinished_work
+    replay(base, journal)
+    assert metadata(base) == script.states[-1]
+
+
+@pytest.mark.parametrize("bad", [Extents.span(1000, 1001), Extents.span(USED + 1024, USED + 1025)])
+def test_data_that_cannot_be_copied_leaves_the_metadata_alone(bad: Extents) -> None:
+    base = disk()
+    with pytest.raises(VolumeError):
+        Script(CASE[1:2]).commit(FaultyVolume(base, unreadable=bad, unwritable=bad))
+    assert metadata(base) == disk().data[:USED]
+    assert find_journal(base, [JOURNAL]) == []

@@ -29,5 +29,8 @@ def open_area(volume: Volume, runs: Runs) -> RunsVolume:
 
 
 def place_of(runs: Runs, offset: int) -> int:
-    """Where in the partition the byte ``offset`` of the area lies."""
-    return int(runs.slice(offset, 1).array[0, 0])
+    """Where in the partition the byte ``offset`` of the area lies. Raises NoSpace if the area is too small."""
+    part = runs.slice(offset, 1)
+    if not part:
+        raise NoSpace(f"a journal area needs {SMALLEST_AREA} bytes, this one has {runs.total}")
+    return int(part.array[0, 0])

@@ -133,7 +133,7 @@ def find_journal(volume: Volume, places: Iterable[Runs | int]) -> list[Journal]:
     for place in places:
         try:
             journal = _journal_at(volume, place if isinstance(place, int) else place_of(place, HEADER))
-        except (InpartError, IndexError):
+        except InpartError:
             continue
         if isinstance(place, int) or (journal.base == 0 and journal.header.runs == place):
             found.setdefault(journal.header.journal_id, journal)
