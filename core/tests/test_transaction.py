@@ -311,5 +311,12 @@ def test_stages_are_flushed_one_after_the_other() -> None:
 
 
 def test_places_that_cannot_be_a_journal_area_hold_no_journal() -> None:
-    places = [Runs(), Runs([(0, 512)]), Runs([(AREA, 1 << 40)]), Runs([(Runs.HOLE, 64 * KIB)]), -1, 1 << 60]
+    places: list[Runs | int] = [
+        Runs(),
+        Runs([(0, 512)]),
+        Runs([(AREA, 1 << 40)]),
+        Runs([(Runs.HOLE, 64 * KIB)]),
+        -1,
+        1 << 60,
+    ]
     assert find_journal(disk(), places) == []
