@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from fatmaker import Recipe, copy_in, delete, fsck, make_partition
+import pytest
+from fatediting import spread
+from fatmaker import Recipe, fsck, make_partition
 from inpart.extents import Extents
 from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen, volume_file
 from inpart.units import MIB
@@ -37,22 +38,6 @@ TOLERABLE = (
 )
 
 
-def spread(path: Path, seed: int) -> dict[str, bytes]:
-    """Put files into the last half of a partition, delete half of them at random, and add fragmented ones."""
-    chance, size = random.Random(seed), path.stat().st_size
-    copy_in(path, {"/filler": bytes(size // 2)})
-    names = [
-        f"/Directory {'ABC'[n % 4]}/sub {n % 7}/File {n:03}.data" if n % 4 != 3 else f"/f{n}.txt" for n in range(60)
-    ]
-    files = {name: chance.randbytes(chance.randrange(1, min(size // 100, MIB // 4))) for name in names}
-    copy_in(path, files)
-    gone = chance.sample(names, 30)
-    delete(path, "/filler", *gone)
-    more = {f"/Big & fragmented {n}": chance.randbytes(size // 20) for n in range(2)} | {"/sub/e/m/p/t/y": b""}
-    copy_in(path, more)
-    return {name: content for name, content in files.items() if name not in gone} | more
-
-
 def emptied(files: Mapping[str, bytes]) -> set[str]:
     """The directories in which deletion has left nothing."""
     kept = {str(parent) for path in files for parent in PurePosixPath(path).parents}
@@ -63,11 +48,18 @@ class TestEditor(FilesystemEditorKit):
     provider = FatProvider()
     variants = tuple(KINDS)
     stable_records = False
+    cuts = 10
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Levels 1 and 2 are tested by test_conformance.py; here one variant is enough."""
+        if "variant" in metafunc.fixturenames:
+            editing = metafunc.function.__name__.startswith("test_e")
+            metafunc.parametrize("variant", self.variants if editing else self.variants[:1])
 
     def make(self, variant: str) -> Specimen:
         with TemporaryDirectory() as folder:
             path = make_partition(Path(folder) / "partition.img", KINDS[variant])
-            files = spread(path, seed=1)
+            files = spread(path)
             used = fsck(path).used
             volume = MemoryVolume(path.read_bytes())
         fs = self.provider.open(volume)
