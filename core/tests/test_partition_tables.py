@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,10 @@ def test_copies_that_differ_and_a_disk_that_grew_are_said(disk: Path) -> None:
     with disk.open("r+b") as file:
         file.truncate(2 * DISK)
     assert codes(table_of(FileVolume(disk))) == ["gpt.backup-place"]
+    grown = content(disk)
+    grown.write(512, bytes(512))
+    assert codes(table_of(grown)) == ["gpt.primary-damaged"]
+    assert table_of(grown).entries == table_of(FileVolume(disk)).entries
     with disk.open("r+b") as file:
         file.truncate(100 * MIB)
     assert codes(table_of(FileVolume(disk))) == ["gpt.backup-damaged"]
@@ -275,6 +280,17 @@ def test_a_table_that_replaced_a_gpt_wins(disk: Path) -> None:
     volume = content(disk)
     volume.write(512, saved.read(512, 33 * 512))
     assert table_of(volume).kind is TableKind.MBR
+
+
+def test_a_hybrid_image_of_a_cd_has_its_partitions(disk: Path) -> None:
+    """isohybrid: the first partition begins at sector 0, type 0; the second is the EFI system partition in it."""
+    volume = content(disk)
+    volume.write(446, struct.pack("<B3xB3xII", 0x80, 0, 0, 4000) + struct.pack("<B3xB3xII", 0, 0xEF, 64, 100))
+    volume.write(510, b"\x55\xaa")
+    assert [(entry.number, entry.start, entry.type) for entry in table_of(volume).entries] == [
+        (1, 0, "0x00"),
+        (2, 64 * 512, "0xef"),
+    ]
 
 
 def test_a_damaged_chain_keeps_what_comes_before(disk: Path) -> None:

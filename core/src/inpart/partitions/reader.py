@@ -11,6 +11,7 @@ from inpart.partitions.gpt_table import gpt_table
 from inpart.partitions.mbr import MBR_SIZE, MasterBootRecord, parse_boot_record
 from inpart.partitions.mbr_table import mbr_table
 from inpart.partitions.model import Note, PartitionTable
+from inpart.partitions.names import PROTECTIVE_TYPE
 from inpart.partitions.unpartitioned import boot_sector_kind, filesystem_at
 from inpart.volume import Volume
 
@@ -31,7 +32,7 @@ def read_table(volume: Volume, *, sector_size: int | None = None) -> PartitionTa
         return _mbr_in_force(volume, mbr, sizes)
     if not protective and not unreadable and filesystem_at(volume, 0):
         return None
-    copies = [(size, _read_gpt(volume, size)) for size in sizes]
+    copies = [(size, _read_gpt(volume, size, mbr)) for size in sizes]
     found = next(((size, pair) for size, pair in copies if pair[0].valid or pair[1].valid), None)
     if found:
         return _with_missing_mbr(gpt_table(volume, found[0], *found[1], mbr), mbr, unreadable, protective)
@@ -81,11 +82,16 @@ def _evidence(volume: Volume, table: PartitionTable) -> int:
     return chains + sum(1 for entry in table.partitions[:4] if filesystem_at(volume, entry.start))
 
 
-def _read_gpt(volume: Volume, sector_size: int) -> tuple[GptCopy, GptCopy]:
-    """The primary copy, and the backup from where the primary says, or else from the last sector."""
+def _read_gpt(volume: Volume, sector_size: int, mbr: MasterBootRecord | None) -> tuple[GptCopy, GptCopy]:
+    """The primary copy and the backup, which is where the primary says, or else at the end of the disk.
+
+    Of a disk that has grown, the protective MBR remembers where the end was.
+    """
     last = volume.size // sector_size - 1
     primary = read_copy(volume, 1, sector_size, "primary")
     places = [last] if primary.header is None else [primary.header.alternate_lba, last]
+    protected = [entry for _, entry in mbr.used if entry.type == PROTECTIVE_TYPE] if mbr else []
+    places += [entry.start_lba + entry.sector_count - 1 for entry in protected]
     copies = [read_copy(volume, lba, sector_size, "backup") for lba in dict.fromkeys(places) if lba != 1]
     best = next((copy for copy in copies if copy.valid), copies[0] if copies else GptCopy("backup", problem="no room"))
     return primary, best
