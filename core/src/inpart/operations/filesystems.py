@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from inpart.contracts import FilesystemProvider, Probe, Verdict
 from inpart.errors import FilesystemUnsupported, UsageError
 from inpart.operations.session import Session
+from inpart.plugins import ask
 from inpart.volume import Volume
 
 
 def ask_providers(session: Session, volume: Volume) -> list[tuple[FilesystemProvider, Probe]]:
     """Every provider that does not say "not mine", with its answer."""
-    answers = [(provider, provider.probe(volume)) for provider in session.plugins.filesystems]
+    silent = Probe(Verdict.NOT_MINE)
+    answers = [
+        (provider, ask(provider, partial(provider.probe, volume), silent, session.warn))
+        for provider in session.plugins.filesystems
+    ]
     return [(provider, probe) for provider, probe in answers if probe.verdict is not Verdict.NOT_MINE]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from inpart.contracts import Claim, FilesystemEditor, ImageSummary, Search, SearchMethod, Store, StoredImage
 from inpart.errors import FilesystemError, IntegrityError, NoImageFound, UsageError
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
+from inpart.plugins import ask
 from inpart.volume import CountingVolume, Volume
 
 QUICK = (SearchMethod.AID, SearchMethod.CLAIMS, SearchMethod.FIXED)
@@ -129,7 +131,12 @@ def _prepare(session: Session, volume: Volume, method: SearchMethod) -> Search |
         claims = claims_of(session, volume)
         return Search(method, claims=claims) if claims else None
     if method is SearchMethod.AID:
-        places = [place for aid in session.plugins.aids for record in aid.find(volume) for place in record.places]
+        places = [
+            place
+            for aid in session.plugins.aids
+            for record in ask(aid, partial(aid.find, volume), (), session.warn)
+            for place in record.places
+        ]
         return Search(method, places=tuple(places)) if places else None
     return Search(method)
 
@@ -138,9 +145,10 @@ def _ask_layouts(session: Session, volume: Volume, search: Search) -> list[Found
     found: list[FoundStore] = []
     for layout in session.plugins.layouts:
         if search.method not in _SCANS:
-            stores = layout.locate(volume, search)
+            stores = ask(layout, partial(layout.locate, volume, search), (), session.warn)
         else:
             with session.progress.phase(_SCANS[search.method], volume.size) as advance:
-                stores = layout.locate(CountingVolume(volume, advance), search)
+                counted = CountingVolume(volume, advance)
+                stores = ask(layout, partial(layout.locate, counted, search), (), session.warn)
         found += [FoundStore(store, search.method) for store in stores]
     return found

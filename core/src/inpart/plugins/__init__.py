@@ -6,6 +6,7 @@ another, and whatever foreign code raises while it is loaded becomes a ``PluginP
 
 from inpart.plugins.checks import CONTRACTS, OLDEST_API_VERSION
 from inpart.plugins.discovery import load
+from inpart.plugins.guard import ask
 from inpart.plugins.model import Kind, LoadedPlugin, LoadedProvider, PluginProblem, Plugins, Source, Trouble
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Plugins",
     "Source",
     "Trouble",
+    "ask",
     "load",
 ]

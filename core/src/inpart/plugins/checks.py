@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FunctionType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -20,9 +16,6 @@ OLDEST_API_VERSION = 1
 _PREFIX = "inpart_"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _MAX_ENCODING_ID = 65535
-_MACHINERY = ("<frozen", *(str(Path(module).parent) for module in (__file__, pluggy.__file__, importlib.__file__)))
-
-T = TypeVar("T")
 
 
 class Contract(NamedTuple):
@@ -38,21 +31,6 @@ CONTRACTS = {
     Kind.LAYOUT: Contract("inpart_layouts", Layout),
     Kind.RECOVERY_AID: Contract("inpart_recovery_aids", RecoveryAid),
 }
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What foreign code raised, as a sentence with the place."""
-
-    detail: str
-
-
-def attempt(call: Callable[[], T]) -> T | Failure:
-    """Run foreign code, which may raise anything; even a ``sys.exit`` in a plugin must not stop a restore."""
-    try:
-        return call()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - what a plugin raises is recorded, never passed on
-        return Failure(f"{type(error).__name__}: {error}{_place(error)}")
 
 
 def flaw(source: Source, kind: Kind, provider: Any) -> PluginProblem | None:
@@ -100,17 +78,6 @@ def hook_advice(name: str) -> str:
     if name in hooks:
         return f"{name} lacks the decorator inpart.hookspecs.hookimpl and is never called"
     return f"there is no hook {name}; the hooks are {', '.join(hooks)}"
-
-
-def _place(error: BaseException) -> str:
-    """The innermost line of the plugin's own source that an error passed."""
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_MACHINERY):
-            place = f" ({file}, line {trace.tb_lineno})"
-        trace = trace.tb_next
-    return place
 
 
 def _members(protocol: type) -> list[str]:

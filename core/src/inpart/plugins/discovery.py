@@ -12,7 +12,8 @@ from typing import Any
 import pluggy
 
 from inpart import hookspecs
-from inpart.plugins.checks import CONTRACTS, Failure, attempt, flaw, hook_advice, useless_hooks
+from inpart.plugins.checks import CONTRACTS, flaw, hook_advice, useless_hooks
+from inpart.plugins.guard import Failure, attempt
 from inpart.plugins.model import Kind, LoadedPlugin, LoadedProvider, PluginProblem, Plugins, Source, Trouble
 
 CORE = "inpart"
