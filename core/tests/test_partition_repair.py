@@ -2,99 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from inpart.errors import IntegrityError, NoSpace, PlaceTaken, UsageError
+from inpart.errors import IntegrityError, NoSpace, PlaceTaken
 from inpart.partitions import (
-    PartitionTable,
-    Repair,
-    SavedAreas,
     apply_repair,
-    read_table,
     repair_entry,
     repair_table,
     save_table,
-    saved_table,
 )
-from inpart.volume import Access, FileVolume, MemoryVolume, OverlayVolume, Volume
-
-MIB = 1 << 20
-DISK = 128 * MIB
-MBR = (
-    "label: dos\nlabel-id: 0x1234abcd\nsize=10M,type=c,bootable\nsize=10M,type=83\ntype=5\n"
-    "size=8M,type=83\nsize=9M,type=7\nsize=10M,type=6\nsize=11M,type=83\n"
-)
-GPT = "label: gpt\nsize=10M,type=U,name=one\nsize=20M,name=two\nsize=30M,name=three\n"
-
-
-def run(*command: str | Path, stdin: str = "") -> str:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
-
-
-class Bench:
-    """A disk with a table, what was saved of it, and what the tools say of it now."""
-
-    def __init__(self, path: Path, script: str) -> None:
-        self.path = path
-        FileVolume.create(path, DISK).close()
-        run("sfdisk", "--quiet", path, stdin=script)
-        self.dump = self.listing()
-        with FileVolume(path) as volume:
-            self.table = self.read(volume)
-            self.saved = save_table(volume, self.table)
-
-    @staticmethod
-    def read(volume: Volume) -> PartitionTable:
-        table = read_table(volume)
-        assert table is not None
-        return table
-
-    def listing(self) -> object:
-        return json.loads(run("sfdisk", "--json", self.path))["partitiontable"]
-
-    def wipe(self, *runs: tuple[int, int]) -> None:
-        with FileVolume(self.path, Access.WRITE) as volume:
-            for start, length in runs:
-                volume.write(start, bytes(length))
-
-    def sfdisk(self, *arguments: str, stdin: str = "") -> None:
-        run("sfdisk", "--quiet", *arguments, self.path, stdin=stdin)
-
-    def repair(self, compute: Callable[[Volume, SavedAreas], Repair]) -> Repair:
-        """Compute, apply, and let the tools judge."""
-        with FileVolume(self.path, Access.WRITE) as volume:
-            before = volume.read(0, MIB)
-            made = compute(volume, self.saved)
-            assert volume.read(0, MIB) == before
-            apply_repair(volume, made)
-            assert self.read(volume) == made.table
-        if made.table.kind == "gpt":
-            assert "No problems found" in run("sgdisk", "--verify", self.path)
-        run("sfdisk", "--verify", self.path)
-        return made
-
-    def entry(self, number: int) -> Callable[[Volume, SavedAreas], Repair]:
-        found = self.table.find(number)
-        assert found is not None
-        start = found.start
-        return lambda volume, saved: repair_entry(volume, saved, start)
+from inpart.volume import Access, FileVolume, MemoryVolume, OverlayVolume
+from partition_bench import DISK, GPT, MBR, MIB, Bench, run
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[[str], Bench]:
     return lambda script: Bench(tmp_path / "disk.img", script)
-
-
-@pytest.mark.parametrize("script", [MBR, GPT])
-def test_what_is_saved_is_small_and_says_the_same(bench: Callable[[str], Bench], script: str) -> None:
-    made = bench(script)
-    assert sum(len(data) for _, data in made.saved.values()) < 4096
-    again = saved_table(made.saved)
-    assert (again.kind, again.disk_id, again.entries) == (made.table.kind, made.table.disk_id, made.table.entries)
 
 
 @pytest.mark.parametrize("script", [MBR, GPT])
@@ -349,62 +274,3 @@ def test_a_disk_that_changed_meanwhile_is_not_written(bench: Callable[[str], Ben
         with pytest.raises(IntegrityError, match="has changed meanwhile"):
             apply_repair(volume, repair)
         assert volume.read(0, MIB) == before
-
-
-def test_a_gpt_too_large_to_save_is_saved_for_one_partition(tmp_path: Path) -> None:
-    path = tmp_path / "disk.img"
-    FileVolume.create(path, DISK).close()
-    run("sgdisk", "--resize-table=4096", *(f"--new={n}:0:+64K" for n in (*range(1, 20), 4000)), path)
-    with FileVolume(path) as volume:
-        table = Bench.read(volume)
-        entry = table.find(4000)
-        assert entry is not None
-        saved = save_table(volume, table, entry, limit=4096)
-    assert sum(len(data) for _, data in saved.values()) <= 4096
-    assert saved_table(saved).entries == (entry,)
-    run("sgdisk", "--delete=4000", path)
-    with FileVolume(path, Access.WRITE) as volume:
-        apply_repair(volume, repair_entry(volume, saved, entry.start))
-        assert Bench.read(volume).entries == table.entries
-    assert "No problems found" in run("sgdisk", "--verify", path)
-
-
-def test_the_partitions_own_boot_record_is_saved_first(bench: Callable[[str], Bench]) -> None:
-    made = bench(MBR)
-    entry = made.table.find(7)
-    assert entry is not None
-    with FileVolume(made.path) as volume:
-        saved = save_table(volume, made.table, entry, limit=1200)
-    assert set(saved) == {"mbr", "ebr-3"}
-
-
-def test_a_disk_of_larger_sectors_is_refused(bench: Callable[[str], Bench]) -> None:
-    made = bench(GPT)
-    with pytest.raises(UsageError, match="sectors of 512 bytes, memory in 4096"):
-        repair_table(MemoryVolume(DISK, sector_size=4096), made.saved)
-
-
-def test_other_areas_are_none_of_the_table(bench: Callable[[str], Bench]) -> None:
-    made = bench(MBR)
-    assert saved_table(made.saved | {"boot-sector": (0, bytes(512))}).entries == made.table.entries
-
-
-def test_what_was_saved_may_be_damaged(bench: Callable[[str], Bench]) -> None:
-    made = bench(GPT)
-    mbr, header, entries = (made.saved[name] for name in ("mbr", "gpt-header", "gpt-entries"))
-    disk = MemoryVolume(DISK)
-    for saved in (
-        {},
-        {"mbr": (0, b"short")},
-        {"mbr": (0, bytes(512))},
-        {"mbr": mbr, "gpt-header": (512, b"junk"), "gpt-entries": entries},
-        {"mbr": mbr, "gpt-header": header},
-        {"mbr": mbr, "gpt-header": header, "gpt-entries": (-5, entries[1])},
-        {"mbr": mbr, "gpt-header": header, "gpt-entries": (1 << 70, entries[1])},
-    ):
-        with pytest.raises(IntegrityError):
-            repair_entry(disk, saved, MIB)
-        with pytest.raises(IntegrityError):
-            repair_table(disk, saved)
-    with pytest.raises(UsageError, match="names no partition at 5"):
-        repair_entry(disk, made.saved, 5)
