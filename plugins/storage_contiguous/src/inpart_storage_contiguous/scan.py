@@ -23,7 +23,8 @@ from inpart_storage_contiguous.structs import (
     is_sealed,
 )
 
-WINDOW = 16 * MIB
+REGION = 16 * MIB
+WINDOW = 2 * MIB
 _STEP = GIB
 _GAP = 64 * KIB
 _RETRY = 64 * KIB
@@ -87,12 +88,26 @@ class Marks:
 
 
 def scan(volume: Volume, start: int, end: int, marks: Marks) -> None:
-    """Add to ``marks`` every intact structure that starts in ``[start, end)`` at a multiple of 512 bytes."""
-    for offset, window in _windows_backward(volume, align_down(max(start, 0), SECTOR), min(end, volume.size)):
-        usable = align_down(len(window), SECTOR)
-        words = np.frombuffer(window, dtype="<u8", count=usable // 8)[:: SECTOR // 8]
-        for sector in np.flatnonzero((words & _MASK) == _FAMILY)[::-1].tolist():
-            _look(volume, offset, window, sector * SECTOR, marks)
+    """Add to ``marks`` every intact structure that starts in ``[start, end)`` at a multiple of 512 bytes.
+
+    Goes backward in regions large enough for a disk with a moving head, each read forward in windows small enough
+    for a processor's cache.
+    """
+    start, stop = align_down(max(start, 0), SECTOR), min(end, volume.size)
+    buffer = memoryview(bytearray(min(WINDOW, max(stop - start, 0))))
+    while stop > start:
+        low = max(start, align_down(stop - 1, _STEP))
+        extents = volume.data_extents(low, stop).align_out(_GAP).clip(low, stop)
+        for first, last in extents.split(REGION)[::-1].tolist():
+            sealed = [
+                found
+                for at in range(first, last, WINDOW)
+                for offset, window in _read(volume, at, buffer[: min(WINDOW, last - at)])
+                for found in _sealed(volume, offset, window)
+            ]
+            for offset, header in reversed(sealed):
+                _add(offset, header, marks)
+        stop = low
 
 
 def scan_extents(volume: Volume, extents: Extents, marks: Marks) -> None:
@@ -101,34 +116,36 @@ def scan_extents(volume: Volume, extents: Extents, marks: Marks) -> None:
         scan(volume, start, end, marks)
 
 
-def _look(volume: Volume, offset: int, window: memoryview, at: int, marks: Marks) -> None:
-    """Add what is at ``window[at]`` if it is intact. A forged one costs a checksum."""
-    is_segment = bytes(window[at : at + 8]) == SEGMENT_SIGNATURE
-    size = SEGMENT_HEADER if is_segment else TABLE_HEADER
-    header: memoryview | bytes = window[at : at + size]
-    try:
+def _sealed(volume: Volume, offset: int, window: memoryview) -> Iterator[tuple[int, bytes]]:
+    """(place, header) of what has a signature and the right checksum. What was forged costs a checksum each."""
+    words = np.frombuffer(window, dtype="<u8", count=align_down(len(window), SECTOR) // 8)[:: SECTOR // 8]
+    for sector in np.flatnonzero((words & _MASK) == _FAMILY).tolist():
+        at = sector * SECTOR
+        size = SEGMENT_HEADER if bytes(window[at : at + 8]) == SEGMENT_SIGNATURE else TABLE_HEADER
+        header = window[at : at + size]
         if len(header) < size:
-            header = volume.read(offset + at, size)
-        if not is_sealed(header):
-            return
-        if is_segment:
-            marks.add_segment(offset + at, SegmentHeader.unpack(header), bytes(header))
+            header = _rest(volume, offset + at, size)
+        if len(header) == size and is_sealed(header):
+            yield offset + at, bytes(header)
+
+
+def _rest(volume: Volume, offset: int, size: int) -> memoryview:
+    """A header that reaches beyond its window; nothing if it cannot be read."""
+    try:
+        return memoryview(volume.read(offset, size))
+    except VolumeError:
+        return memoryview(b"")
+
+
+def _add(offset: int, header: bytes, marks: Marks) -> None:
+    """Add a structure unless its fields are impossible."""
+    try:
+        if header[:8] == SEGMENT_SIGNATURE:
+            marks.add_segment(offset, SegmentHeader.unpack(header), header)
         else:
-            marks.add_table(offset + at, TableHeader.unpack(header))
-    except (IntegrityError, VolumeError):
+            marks.add_table(offset, TableHeader.unpack(header))
+    except IntegrityError:
         return
-
-
-def _windows_backward(volume: Volume, start: int, end: int) -> Iterator[tuple[int, memoryview]]:
-    """(offset, bytes) of all that may hold data in ``[start, end)``, from the end; the buffer is used again."""
-    buffer = memoryview(bytearray(min(WINDOW, max(end - start, 0))))
-    stop = end
-    while stop > start:
-        low = max(start, align_down(stop - 1, _STEP))
-        extents = volume.data_extents(low, stop).align_out(_GAP).clip(low, stop)
-        for first, last in extents.split(WINDOW)[::-1].tolist():
-            yield from _read(volume, first, buffer[: last - first])
-        stop = low
 
 
 def _read(volume: Volume, offset: int, buffer: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -136,7 +153,7 @@ def _read(volume: Volume, offset: int, buffer: memoryview) -> Iterator[tuple[int
     try:
         volume.readinto(offset, buffer)
     except VolumeError:
-        for at in range(align_down(len(buffer) - 1, _RETRY), -1, -_RETRY):
+        for at in range(0, len(buffer), _RETRY):
             piece = buffer[at : at + _RETRY]
             try:
                 volume.readinto(offset + at, piece)
