@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
-from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
+from inpart_fat.follow import Ending
 from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
 
-
-class Ending(IntEnum):
-    """How a chain ends."""
-
-    END = 0
-    FREE = 1
-    BAD = 2
-    OUT_OF_RANGE = 3
-    LOOP = 4
-
-
-_WHAT = {
-    Ending.FREE: "leads to a free cluster",
-    Ending.BAD: "leads to a bad cluster",
-    Ending.OUT_OF_RANGE: "leads to a cluster that does not exist",
-    Ending.LOOP: "runs in a loop",
-}
-
-
-_HINT = "see what `inpart verify --level fs` finds, and let fsck.fat repair it"
+Windows = Callable[[], Iterator[tuple[int, NDArray[np.uint32]]]]
+"""Called for each pass over the table: (number of the first entry, entries with or without reserved bits)."""
 
 
 @dataclass(frozen=True)
@@ -47,44 +29,80 @@ class Reach:
     endings: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Entries from ``first`` on; ``jumps`` are links elsewhere, ``stepped`` marks what the entry before leads to."""
+
+    first: int
+    entries: NDArray[np.uint32]
+    jumps: NDArray[np.bool_]
+    stepped: NDArray[np.bool_]
+
+
 class Links:
     """The table as stretches: clusters that follow each other on the disk as they do in their chain.
 
-    Work on chains is per stretch, that is per fragment of a file, and for all of them at once by pointer doubling. A
-    stretch also starts wherever a link leads to that is no step to the next cluster, so that chains which merge share
-    whole stretches. ``starts`` and ``lengths`` are in clusters; ``after`` is the index of the stretch that follows, or
-    ``count + Ending``. A free or bad cluster that a chain leads to is a stretch of its own, which counts as no cluster.
+    Work on chains is per stretch, that is per fragment of a file, and for all of them at once by pointer doubling;
+    memory grows with the number of stretches, not of clusters. A stretch also starts wherever a link leads to that is
+    no step to the next cluster, so that chains which merge share whole stretches. ``starts``, ``lasts`` and ``lengths``
+    are in clusters; ``after`` is the index of the stretch that follows, or ``count + Ending``. A free or bad cluster
+    that a chain leads to is a stretch of its own, which counts as no cluster.
     """
 
-    def __init__(
-        self, entries: NDArray[np.uint32], geometry: Geometry, heads: NDArray[np.integer] | None = None
-    ) -> None:
-        """``entries`` without reserved bits. ``heads`` are existing clusters where a stretch has to start."""
-        self.entries = entries
+    def __init__(self, windows: Windows, geometry: Geometry, heads: NDArray[np.integer] | None = None) -> None:
+        """``heads`` are existing clusters where a stretch has to start. The table is read twice."""
         self.geometry = geometry
-        limit = geometry.entry_count
-        linked = (entries >= FIRST_CLUSTER) & (entries < limit)
-        linked[:FIRST_CLUSTER] = False
-        stepped = np.zeros(limit, dtype=bool)
-        stepped[1:] = linked[:-1] & (entries[:-1] == np.arange(1, limit, dtype=np.uint32))
-        linked[:-1] &= ~stepped[1:]
-        opens = ~stepped & (entries != 0)
-        opens[:FIRST_CLUSTER] = False
-        opens[entries[linked]] = True
-        opens[stepped & ((entries == geometry.bad) | (entries == 0))] = True
-        if heads is not None:
-            opens[heads] = True
-        goes_on = stepped & ~opens
-        self.starts: Clusters = np.flatnonzero(opens)
-        self.count = len(self.starts)
-        held = opens | goes_on
-        held[:-1] &= ~goes_on[1:]
-        self.lasts: Clusters = np.flatnonzero(held)
-        self.lengths: NDArray[np.int64] = self.lasts - self.starts + 1
-        self.after = self._successors()
+        extra = [] if heads is None else [heads.astype(np.int64)]
+        targets = np.unique(np.concatenate([*map(self._targets, self._entries(windows)), *extra]))
+        starts, lasts, values = self._cut(windows, targets)
+        self.starts: Clusters = starts
+        self.lasts: Clusters = lasts
+        self.count = len(starts)
+        self.lengths: NDArray[np.int64] = lasts - starts + 1
+        self.after = self._successors(values)
 
-    def _successors(self) -> NDArray[np.int64]:
-        value = self.entries[self.lasts].astype(np.int64)
+    def _entries(self, windows: Windows) -> Iterator[_Window]:
+        carried = False
+        for first, raw in windows():
+            entries = raw & np.uint32(self.geometry.mask)
+            if first == 0:
+                entries[:FIRST_CLUSTER] = 0
+            linked = (entries >= FIRST_CLUSTER) & (entries < self.geometry.entry_count)
+            steps = linked & (entries == np.arange(first + 1, first + 1 + len(entries), dtype=np.int64))
+            yield _Window(first, entries, linked & ~steps, np.append(carried, steps[:-1]))
+            carried = bool(steps[-1])
+
+    @staticmethod
+    def _targets(window: _Window) -> Clusters:
+        """The clusters that links lead to which are no steps to the next cluster."""
+        return np.unique(window.entries[window.jumps]).astype(np.int64)
+
+    def _cut(self, windows: Windows, targets: Clusters) -> tuple[Clusters, Clusters, NDArray[np.int64]]:
+        """First and last cluster of each stretch, and the table entry of the last one."""
+        starts, lasts, values = [], [], []
+        open_value: int | None = None
+        for window in self._entries(windows):
+            first, entries = window.first, window.entries
+            opens = ~window.stepped & (entries != 0)
+            opens |= window.stepped & ((entries == 0) | (entries == self.geometry.bad))
+            low, high = np.searchsorted(targets, [first, first + len(entries)])
+            opens[targets[low:high] - first] = True
+            goes_on = window.stepped & ~opens
+            held = opens | goes_on
+            if open_value is not None and not goes_on[0]:
+                lasts.append(np.array([first - 1]))
+                values.append(np.array([open_value]))
+            ends = np.flatnonzero(held[:-1] & ~goes_on[1:])
+            starts.append(first + np.flatnonzero(opens))
+            lasts.append(first + ends)
+            values.append(entries[ends].astype(np.int64))
+            open_value = int(entries[-1]) if held[-1] else None
+        if open_value is not None:
+            lasts.append(np.array([self.geometry.entry_count - 1]))
+            values.append(np.array([open_value]))
+        return np.concatenate(starts), np.concatenate(lasts), np.concatenate(values)
+
+    def _successors(self, value: NDArray[np.int64]) -> NDArray[np.int64]:
         after = np.full(self.count, self.count + Ending.OUT_OF_RANGE, dtype=np.int64)
         after[value == 0] = self.count + Ending.FREE
         after[value == self.geometry.bad] = self.count + Ending.BAD
@@ -141,37 +159,3 @@ class Links:
         jump = np.arange(len(seen))
         jump[: self.count] = self.after
         return seen, jump
-
-    def follow(self, start: int, limit: int | None = None, *, strict: bool = True) -> Clusters:
-        """Cluster numbers from ``start`` on, at most ``limit``; none if ``start`` is 0.
-
-        Raises FilesystemDamaged if the chain is damaged before ``limit`` is reached; with ``strict`` off, what comes
-        before the damage is returned.
-        """
-        pieces: list[Clusters] = []
-        left = self.geometry.entry_count if limit is None else limit
-        stretch, seen = self._entry(start), set[int]()
-        while left > 0 and stretch < self.count:
-            if stretch in seen:
-                stretch = self.count + Ending.LOOP
-                break
-            seen.add(stretch)
-            if not self.hollow[stretch]:
-                first = int(self.starts[stretch]) if pieces else start
-                piece = np.arange(first, min(int(self.lasts[stretch]) + 1, first + left), dtype=np.int64)
-                pieces.append(piece)
-                left -= len(piece)
-            stretch = int(self.after[stretch])
-        ending = stretch - self.count
-        if strict and left > 0 and ending != Ending.END:
-            raise FilesystemDamaged(f"the cluster chain from {start} on {_WHAT[Ending(ending)]}", hint=_HINT)
-        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
-
-    def _entry(self, start: int) -> int:
-        """The stretch where a chain starts, or ``count + Ending``."""
-        if start == 0:
-            return self.count + Ending.END
-        if not self.geometry.valid(start):
-            return self.count + Ending.OUT_OF_RANGE
-        stretch = int(self.index(np.array([start]))[0])
-        return stretch if stretch >= 0 else self.count + Ending.FREE

@@ -20,13 +20,15 @@ from inpart.units import MIB, SECTOR, align_up
 from inpart.volume import Volume
 
 from inpart_fat.boot import read_boot
-from inpart_fat.chains import Ending
+from inpart_fat.chains import Links
 from inpart_fat.check import check
 from inpart_fat.directory import DirEntry
+from inpart_fat.follow import Ending
+from inpart_fat.geometry import Clusters
 from inpart_fat.inventory import Inventory, take_inventory
 from inpart_fat.labels import volume_label
 from inpart_fat.reader import DirectoryReader
-from inpart_fat.table import AllocationTable
+from inpart_fat.table import AllocationTable, LazyTable, read_windows
 from inpart_fat.tree import Tree
 from inpart_fat.usage import Usage, closed_properly, read_usage, without_io_errors
 
@@ -50,7 +52,7 @@ class FatFilesystem(FilesystemTree):
         """Forget everything that was read, so that edits made since are seen."""
         self.boot = read_boot(self.volume)
         self.geometry = self.boot.geometry
-        for name in ("info", "usage", "table", "reader", "inventory"):
+        for name in ("info", "usage", "table", "lazy_table", "reader", "inventory"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -60,13 +62,27 @@ class FatFilesystem(FilesystemTree):
 
     @cached_property
     def table(self) -> AllocationTable:
-        """The active copy of the allocation table."""
+        """The active copy of the allocation table, all of it; chains are followed in it as soon as it is there."""
         return AllocationTable.read(self.volume, self.geometry)
+
+    @cached_property
+    def lazy_table(self) -> LazyTable:
+        """The same table, read where it is needed."""
+        return LazyTable(self.volume, self.geometry)
+
+    def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
+        """The cluster numbers of a chain; see ``inpart_fat.follow``."""
+        table = self.table if "table" in self.__dict__ else self.lazy_table
+        return table.chain(start, limit=limit, strict=strict)
+
+    def links(self, heads: Clusters) -> Links:
+        """All chains at once, with a stretch that starts at each of ``heads``."""
+        return Links(lambda: read_windows(self.volume, self.geometry), self.geometry, heads)
 
     @cached_property
     def reader(self) -> DirectoryReader:
         """Access to directories."""
-        return DirectoryReader(self.volume, self.geometry, self.table)
+        return DirectoryReader(self.volume, self.geometry, self.chain)
 
     @property
     def tree(self) -> Tree:
@@ -184,7 +200,7 @@ class FatFilesystem(FilesystemTree):
 
     def _pieces(self, path: str, cluster: int, offset: int, end: int) -> Iterator[bytes]:
         needed = align_up(end, self.geometry.cluster_size) // self.geometry.cluster_size
-        chain = self.table.chain(cluster, limit=needed, strict=False)
+        chain = self.chain(cluster, limit=needed, strict=False)
         runs = self.geometry.runs(chain)
         for start, size in runs.slice(offset, end - offset):
             for at in range(start, start + size, PIECE):
@@ -200,7 +216,7 @@ class FatFilesystem(FilesystemTree):
         found = self.find(path)
         if found is None:
             return self._root_runs()
-        return self.geometry.runs(self.table.chain(found.cluster))
+        return self.geometry.runs(self.chain(found.cluster))
 
     def _root_runs(self) -> Runs:
         geometry = self.geometry
@@ -212,7 +228,7 @@ class FatFilesystem(FilesystemTree):
         found = Extents()
         for entry in self.reader.slots(0).entries():
             if entry.name.lower() in _DISPENSABLE and not entry.is_dir:
-                found |= self.geometry.extents(self.table.chain(entry.cluster, strict=False))
+                found |= self.geometry.extents(self.chain(entry.cluster, strict=False))
         return found
 
     def slack(self) -> Extents:
@@ -221,7 +237,7 @@ class FatFilesystem(FilesystemTree):
         tail = -(-listing.size // SECTOR) * SECTOR % size
         chosen = ~listing.is_dir & (tail > 0) & self.geometry.exist(listing.cluster)
         heads, sizes, tail = listing.cluster[chosen], listing.size[chosen], tail[chosen]
-        links = self.table.links_with(heads)
+        links = self.links(heads)
         stretch = links.index(heads)
         reach = links.reach
         whole = (reach.endings[stretch] == Ending.END) & (reach.clusters[stretch] == -(-sizes // size))
@@ -234,7 +250,7 @@ class FatFilesystem(FilesystemTree):
         entries = np.flatnonzero(self.geometry.exist(listing.cluster))
         heads = listing.cluster[entries]
         root = np.array([self.geometry.root_cluster] if self.geometry.root_cluster else [], dtype=np.int64)
-        links = self.table.links_with(np.concatenate([heads, root]))
+        links = self.links(np.concatenate([heads, root]))
         touched = links.index(self.geometry.clusters_in(extents))
         marked = np.zeros(links.count, dtype=bool)
         marked[touched[touched >= 0]] = True

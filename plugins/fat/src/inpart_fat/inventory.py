@@ -65,7 +65,7 @@ class Inventory:
 def take_inventory(reader: DirectoryReader) -> Inventory:
     """Read every directory once; a cluster that has been read as part of a directory is not read again."""
     folders = [Folder(reader.geometry.root_cluster, -1, "")]
-    seen, known = reader.unseen(), reader.unseen()
+    seen, known = reader.unseen(), {reader.geometry.root_cluster}
     columns: list[tuple[NDArray[np.int64], ...]] = []
     index = 0
     while index < len(folders):
@@ -83,11 +83,10 @@ def take_inventory(reader: DirectoryReader) -> Inventory:
             )
         )
         below = np.flatnonzero(is_dir & reader.geometry.exist(clusters))
-        below = below[~known[clusters[below]]]
-        below = below[np.sort(np.unique(clusters[below], return_index=True)[1])]
-        known[clusters[below]] = True
-        named = zip(clusters[below].tolist(), slots.names(chosen[below]), strict=True)
-        folders += [Folder(cluster, index, name) for cluster, name in named]
+        for cluster, name in zip(clusters[below].tolist(), slots.names(chosen[below]), strict=True):
+            if cluster not in known:
+                known.add(cluster)
+                folders.append(Folder(cluster, index, name))
         index += 1
     folder, slot, cluster, size, directory = (np.concatenate(column) for column in zip(*columns, strict=True))
     return Inventory(

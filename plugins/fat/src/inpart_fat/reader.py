@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from inpart.volume import Volume
 from numpy.typing import NDArray
@@ -9,19 +11,26 @@ from numpy.typing import NDArray
 from inpart_fat.directory import Slots
 from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
 from inpart_fat.structs import MAX_DIRECTORY
-from inpart_fat.table import AllocationTable
 
 Seen = NDArray[np.bool_]
 """For each cluster, whether it has been read as part of a directory."""
 
 
+class ChainFollower(Protocol):
+    """Gives the clusters of a chain; see ``inpart_fat.follow``."""
+
+    def __call__(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
+        """The cluster numbers of the chain from ``start`` on."""
+
+
 class DirectoryReader:
     """Gives the slots of directories by first cluster; cluster 0 stands for the root directory."""
 
-    def __init__(self, volume: Volume, geometry: Geometry, table: AllocationTable) -> None:
+    def __init__(self, volume: Volume, geometry: Geometry, chain: ChainFollower) -> None:
+        """``chain`` follows chains, as ``AllocationTable.chain`` does."""
         self.volume = volume
         self.geometry = geometry
-        self.table = table
+        self.chain = chain
 
     def unseen(self) -> Seen:
         """A mark for each cluster, to be handed to ``slots`` for a walk that must end on any table."""
@@ -30,7 +39,7 @@ class DirectoryReader:
     def clusters(self, cluster: int, seen: Seen | None = None) -> Clusters:
         """The clusters of the directory that starts at ``cluster``, up to damage or one that is in ``seen``."""
         limit = max(1, MAX_DIRECTORY // self.geometry.cluster_size)
-        chain = self.table.chain(cluster or self.geometry.root_cluster, limit=limit, strict=False)
+        chain = self.chain(cluster or self.geometry.root_cluster, limit=limit, strict=False)
         present = (self.volume.size - self.geometry.data_start) // self.geometry.cluster_size + FIRST_CLUSTER
         stop = chain >= present
         if seen is not None:

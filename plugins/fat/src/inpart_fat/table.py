@@ -9,13 +9,17 @@ import numpy as np
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
-from inpart_fat.chains import Links
+from inpart_fat.follow import follow
 from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
 
 Entries = NDArray[np.uint32]
 
 WINDOW = 1 << 20
 """Entries that are read at once: 4 MiB of FAT32."""
+
+BLOCK = 1 << 14
+MAX_BLOCKS = 64
+"""Entries in a block of a table that is read where needed, and how many blocks are kept."""
 
 
 def unpack(data: bytes | bytearray, bits: int, count: int) -> Entries:
@@ -57,11 +61,44 @@ def packed_size(count: int, bits: int) -> int:
 
 def read_windows(volume: Volume, geometry: Geometry, copy: int | None = None) -> Iterator[tuple[int, Entries]]:
     """(number of the first entry, raw entries) in windows over one copy, the active one by default."""
-    start = geometry.fat_starts[geometry.active_fat if copy is None else copy]
+    number = geometry.active_fat if copy is None else copy
     for first in range(0, geometry.entry_count, WINDOW):
-        count = min(WINDOW, geometry.entry_count - first)
-        offset = start + first * geometry.fat_bits // 8
-        yield first, unpack(volume.read(offset, packed_size(count, geometry.fat_bits)), geometry.fat_bits, count)
+        yield first, _read(volume, geometry, number, first, min(WINDOW, geometry.entry_count - first))
+
+
+def _read(volume: Volume, geometry: Geometry, copy: int, first: int, count: int) -> Entries:
+    """``count`` raw entries from an even one on."""
+    bits = geometry.fat_bits
+    return unpack(volume.read(geometry.fat_starts[copy] + first * bits // 8, packed_size(count, bits)), bits, count)
+
+
+class LazyTable:
+    """The active copy of the table, read where it is needed; for following single chains without holding it all."""
+
+    def __init__(self, volume: Volume, geometry: Geometry) -> None:
+        self.volume = volume
+        self.geometry = geometry
+        self._blocks: dict[int, Entries] = {}
+
+    def fetch(self, first: int, count: int) -> Entries:
+        """Entries without the reserved bits of FAT32. Raises VolumeError."""
+        blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
+        joined = np.concatenate([self._block(number) for number in blocks])
+        return joined[first - blocks[0] * BLOCK :][:count]
+
+    def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
+        """See ``follow``."""
+        return follow(self.fetch, self.geometry, start, limit=limit, strict=strict)
+
+    def _block(self, number: int) -> Entries:
+        if number not in self._blocks:
+            if len(self._blocks) >= MAX_BLOCKS:
+                self._blocks.pop(next(iter(self._blocks)))
+            first = number * BLOCK
+            count = min(BLOCK, self.geometry.entry_count - first)
+            raw = _read(self.volume, self.geometry, self.geometry.active_fat, first, count)
+            self._blocks[number] = raw & np.uint32(self.geometry.mask)
+        return self._blocks[number]
 
 
 class AllocationTable:
@@ -89,25 +126,19 @@ class AllocationTable:
         keep = np.uint32(~self.geometry.mask & 0xFFFFFFFF)
         new = np.asarray(values).astype(np.uint32) & np.uint32(self.geometry.mask)
         self.raw[clusters] = self.raw[clusters] & keep | new
-        for name in ("next", "links"):
-            self.__dict__.pop(name, None)
+        if self.geometry.fat32 and "_next" in self.__dict__:
+            self._next[clusters] = new
 
     @cached_property
+    def _next(self) -> Entries:
+        return self.raw & np.uint32(self.geometry.mask) if self.geometry.fat32 else self.raw
+
+    @property
     def next(self) -> Entries:
-        """Entries without the reserved bits of FAT32; read only."""
-        reserved = self.geometry.fat32 and int(self.raw.max()) > self.geometry.mask
-        values = self.raw & np.uint32(self.geometry.mask) if reserved else self.raw.view()
+        """Entries without the reserved bits of FAT32; read only, and up to date after ``set``."""
+        values = self._next.view()
         values.setflags(write=False)
         return values
-
-    @cached_property
-    def links(self) -> Links:
-        """The chains of the table, computed once."""
-        return Links(self.next, self.geometry)
-
-    def links_with(self, heads: NDArray[np.integer]) -> Links:
-        """The chains with a stretch that starts at each of ``heads``, existing clusters, used or not."""
-        return Links(self.next, self.geometry, heads)
 
     def free(self) -> NDArray[np.bool_]:
         """True for each free cluster; entries 0 and 1 are false."""
@@ -127,10 +158,10 @@ class AllocationTable:
         mask[:FIRST_CLUSTER] = False
         return np.asarray(mask)
 
-    def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
-        """Cluster numbers of the chain from ``start`` on, at most ``limit``; none if ``start`` is 0.
+    def fetch(self, first: int, count: int) -> Entries:
+        """Entries without the reserved bits of FAT32."""
+        return self.raw[first : first + count] & np.uint32(self.geometry.mask)
 
-        Bounded on any table. Raises FilesystemDamaged if the chain loops or leads to a free, bad or missing cluster;
-        with ``strict`` off, what comes before that is returned.
-        """
-        return self.links.follow(start, limit, strict=strict)
+    def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
+        """See ``follow``."""
+        return follow(self.fetch, self.geometry, start, limit=limit, strict=strict)

@@ -9,8 +9,9 @@ import numpy as np
 from inpart.contracts import Finding
 from numpy.typing import NDArray
 
-from inpart_fat.chains import Ending, Links
+from inpart_fat.chains import Links
 from inpart_fat.check.report import MAX_FINDINGS, error, warning
+from inpart_fat.follow import Ending
 from inpart_fat.geometry import Clusters
 from inpart_fat.inventory import Inventory
 from inpart_fat.structs import MAX_DIRECTORY
@@ -37,7 +38,7 @@ def check_chains(filesystem: FatFilesystem) -> Iterator[Finding]:
     if geometry.root_cluster:
         entries = np.append(entries, _ROOT)
         heads = np.append(heads, geometry.root_cluster)
-    links = filesystem.table.links_with(heads)
+    links = filesystem.links(heads)
     stretch = links.index(heads)
     yield from _check_ends(listing, links, entries, stretch)
     yield from _check_lengths(listing, links, entries, stretch)
