@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_samples import CREATED, ENCODINGS, content, expected, manifest, reader_of, some_extents, stream_of
 from inpart.contracts import SystemArea
-from inpart.errors import FilesystemUnsupported, OutOfBounds, UsageError
+from inpart.errors import FilesystemUnsupported, IntegrityError, OutOfBounds, UsageError
 from inpart.extents import Extents
 from inpart.image import (
     FilesystemIdentity,
@@ -18,10 +19,12 @@ from inpart.image import (
     ImageVolume,
     Manifest,
     PartitionIdentity,
+    default_chunk_size,
     is_image_stream,
     read_stream_id,
     write_image,
 )
+from inpart.image.chunks import gather, touched_chunks, used_chunks
 from inpart.image.frame import FrameKind
 from inpart.image.search import find_frames
 from inpart.image.structs import Footer, Header
@@ -235,3 +238,60 @@ def test_a_newer_minor_version_is_read_and_a_newer_major_is_not() -> None:
         else:
             with pytest.raises(FilesystemUnsupported, match=r"format 2\.0"):
                 reader_of(changed)
+
+
+def test_many_threads_read_one_volume_and_decode_each_chunk_once() -> None:
+    data, used = content(SIZE, 11), Extents.span(0, SIZE)
+    decoded: list[int] = []
+
+    class Counting(ImageReader):
+        def read_chunk(self, number: int) -> bytes:
+            decoded.append(number)
+            return super().read_chunk(number)
+
+    volume = ImageVolume(Counting(MemoryVolume(stream_of(data, used)[0]), ENCODINGS))
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: volume.read(0, SIZE), range(16))) == {data}
+    assert sorted(decoded) == list(range(SIZE // 4096))
+
+
+def test_a_chunk_that_cannot_be_decoded_fails_for_all_who_wait_and_again() -> None:
+    class Failing(ImageReader):
+        def read_chunk(self, number: int) -> bytes:
+            raise IntegrityError("damaged")
+
+    volume = ImageVolume(Failing(MemoryVolume(stream_of(b"x" * 4096, Extents.span(0, 4096))[0]), ENCODINGS))
+    with ThreadPoolExecutor(4) as pool:
+        for result in [pool.submit(volume.read, 0, 10) for _ in range(12)]:
+            assert isinstance(result.exception(), IntegrityError)
+
+
+@pytest.mark.parametrize(
+    ("size", "used", "chunk_size"),
+    [
+        (1 << 20, Extents([(0, 512)]), 4),
+        (64 << 30, Extents.span(0, 64 << 30), 4),
+        (64 << 30, Extents([(n << 24, (n << 24) + 4096) for n in range(1000)]), 16),
+        (6 << 40, Extents.span(0, 6 << 40), 8),
+        (1 << 50, Extents.span(0, 1 << 50), 16),
+    ],
+)
+def test_the_size_of_chunks(size: int, used: Extents, chunk_size: int) -> None:
+    assert default_chunk_size(size, used) == chunk_size << 20
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sets(st.integers(0, 5000), max_size=60), st.sampled_from([1, 7, 64, 512]))
+def test_chunks_cover_exactly_what_is_used(cuts: set[int], chunk_size: int) -> None:
+    points = sorted(cuts)
+    used = Extents(list(zip(points[::2], points[1::2], strict=False)))
+    chunks = list(used_chunks(used, chunk_size))
+    touched = {byte // chunk_size for low, high in used for byte in range(low, high)}
+    assert [number for number, _ in chunks] == sorted(touched)
+    assert Extents([pair for _, runs in chunks for pair in runs]) == used
+    assert touched_chunks(used, chunk_size) == len(chunks)
+    source = MemoryVolume(content(5000, 3, 100))
+    for _, runs in chunks:
+        target = bytearray(runs.total)
+        gather(source, runs, memoryview(target), bytearray(chunk_size))
+        assert target == b"".join(source.read(start, end - start) for start, end in runs)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from inpart.extents import Extents
 from inpart.image.structs import MAX_CHUNK_SIZE
 from inpart.units import KIB, MIB
@@ -17,17 +19,24 @@ _BUFFERED = 32 * MIB
 _SCATTERED = 8
 
 
-def default_chunk_size(partition_size: int) -> int:
-    """4 MiB; less for small partitions, where one damaged chunk should not take all metadata with it; more above 4 TiB.
+def default_chunk_size(partition_size: int, used: Extents | None = None) -> int:
+    """4 MiB, and up to 16 MiB where that keeps the chunk table small or, in a sparse partition, chunks from being tiny.
 
-    At least 64 chunks make up a partition, and at most about a million, so that the chunk table stays small.
+    ``used``, if known, are the bytes to be held; chunks with less than 1 MiB of them compress badly.
     """
     chunk_size = DEFAULT_CHUNK_SIZE
-    while chunk_size > _SMALLEST and partition_size < chunk_size * _FEW_CHUNKS:
-        chunk_size //= 2
-    while chunk_size < MAX_CHUNK_SIZE and partition_size > chunk_size * _MANY_CHUNKS:
+    while chunk_size < MAX_CHUNK_SIZE and (
+        partition_size > chunk_size * _MANY_CHUNKS
+        or (used is not None and used.total < MIB * (touched_chunks(used, chunk_size) - 1))
+    ):
         chunk_size *= 2
     return chunk_size
+
+
+def touched_chunks(used: Extents, chunk_size: int) -> int:
+    """How many chunks have used bytes."""
+    first, last = used.array[:, 0] // chunk_size, (used.array[:, 1] - 1) // chunk_size
+    return int((last - first + 1).sum() - np.count_nonzero(first[1:] == last[:-1]))
 
 
 def pipeline_depth(chunk_size: int) -> int:

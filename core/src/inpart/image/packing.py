@@ -12,23 +12,35 @@ from inpart.extents import Extents
 from inpart.image.chunks import gather, pipeline_depth, used_chunks
 from inpart.image.reader import ImageReader
 from inpart.image.structs import ChunkState
+from inpart.units import KIB
 from inpart.volume import Buffer, Volume
 
 STORE_ID = 1
 
 
+_BATCH_BYTES = 256 * KIB
+_BATCH_CHUNKS = 256
+
+
 @dataclass
 class Packed:
-    """One chunk on its way: ``buffer`` is given back when ``body``, which may be a view of it, has been written."""
+    """One chunk on its way; ``body`` may be the same memory as ``plain``."""
 
     number: int
     runs: Extents
-    buffer: bytearray
-    length: int
-    state: ChunkState
+    plain: memoryview
+    state: ChunkState = ChunkState.STORED
     digest: bytes = b""
     encoding: int = 0
     body: Buffer = b""
+
+
+@dataclass
+class Batch:
+    """One large chunk, or some small ones, with the buffer that holds their plain bytes."""
+
+    buffer: bytearray
+    chunks: list[Packed]
 
 
 class Packer:
@@ -44,29 +56,52 @@ class Packer:
         for _ in range(self.depth):
             self._free.put(bytearray())
 
-    def read(self, used: Extents) -> Iterator[Packed]:
+    def read(self, used: Extents) -> Iterator[Batch]:
+        """The chunks with used bytes, plain. A batch must be given back with ``release`` when it has been written."""
         scratch = bytearray(self.chunk_size)
-        for number, runs in used_chunks(used, self.chunk_size):
-            buffer, length = self._free.get(), runs.total
+        for group in _groups(used_chunks(used, self.chunk_size)):
+            buffer, length, at = self._free.get(), sum(runs.total for _, runs in group), 0
             if len(buffer) < length:
-                buffer = bytearray(self.chunk_size if length * 4 > self.chunk_size else length)
-            gather(self.source, runs, memoryview(buffer)[:length], scratch)
-            yield Packed(number, runs, buffer, length, ChunkState.STORED)
+                buffer = bytearray(self.chunk_size if length > _BATCH_BYTES else _BATCH_BYTES)
+            view, chunks = memoryview(buffer), []
+            for number, runs in group:
+                plain = view[at : at + runs.total]
+                gather(self.source, runs, plain, scratch)
+                chunks.append(Packed(number, runs, plain))
+                at += len(plain)
+            yield Batch(buffer, chunks)
 
-    def pack(self, chunk: Packed) -> Packed:
-        plain = memoryview(chunk.buffer)[: chunk.length]
-        chunk.digest = blake3_digest(plain)
-        if all_zero(plain):
-            chunk.state = ChunkState.ZERO
-        elif self.parent and self.parent.has_same(chunk.number, chunk.runs, chunk.digest):
-            chunk.state = ChunkState.PARENT
-        else:
-            body = self.encoding.encode(plain)
-            shorter = len(body) < chunk.length
-            chunk.encoding = self.encoding.encoding_id if shorter else STORE_ID
-            chunk.body = body if shorter else plain
-        return chunk
+    def pack(self, batch: Batch) -> Batch:
+        """Hash the chunks, and encode those that have to be stored."""
+        for chunk in batch.chunks:
+            chunk.digest = blake3_digest(chunk.plain)
+            if all_zero(chunk.plain):
+                chunk.state = ChunkState.ZERO
+            elif self.parent and self.parent.has_same(chunk.number, chunk.runs, chunk.digest):
+                chunk.state = ChunkState.PARENT
+            else:
+                body = self.encoding.encode(chunk.plain)
+                shorter = len(body) < len(chunk.plain)
+                chunk.encoding = self.encoding.encoding_id if shorter else STORE_ID
+                chunk.body = body if shorter else chunk.plain
+        return batch
 
-    def release(self, chunk: Packed) -> None:
-        chunk.body = b""
-        self._free.put(chunk.buffer)
+    def release(self, batch: Batch) -> None:
+        """Use the buffer of ``batch`` again."""
+        batch.chunks.clear()
+        self._free.put(batch.buffer)
+
+
+def _groups(chunks: Iterator[tuple[int, Extents]]) -> Iterator[list[tuple[int, Extents]]]:
+    """Large chunks alone; small ones together, so that a chunk of one cluster costs no turn of the pipeline."""
+    group: list[tuple[int, Extents]] = []
+    size = 0
+    for number, runs in chunks:
+        length = runs.total
+        if group and (size + length > _BATCH_BYTES or len(group) == _BATCH_CHUNKS):
+            yield group
+            group, size = [], 0
+        group.append((number, runs))
+        size += length
+    if group:
+        yield group

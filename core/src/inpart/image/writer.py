@@ -74,7 +74,7 @@ def write_image(
     chunks that are the same there are not stored again; its id goes into the manifest. Errors of ``source``,
     ``encoding`` and ``sink`` pass through; what the sink has then is not an image.
     """
-    size = chunk_size or (parent.chunk_size if parent else default_chunk_size(source.size))
+    size = chunk_size or (parent.chunk_size if parent else default_chunk_size(source.size, used))
     begun = manifest.model_copy(
         update={
             "parent": parent.manifest.image_id if parent else None,
@@ -95,11 +95,12 @@ def write_image(
     writer.begin(Meta(begun, tuple(system_areas), dict(extra_areas or {})), encoding)
     packer = Packer(source, encoding, size, parent)
     with closing(ordered_map(packer.read(used), packer.pack, depth=packer.depth)) as results:
-        for packed in results:
-            writer.add(packed)
-            packer.release(packed)
+        for batch in results:
+            for chunk in batch.chunks:
+                writer.add(chunk)
             if progress:
-                progress(packed.length)
+                progress(sum(len(chunk.plain) for chunk in batch.chunks))
+            packer.release(batch)
     return writer.finish()
 
 
@@ -142,7 +143,7 @@ class _Writer:
         self._last = (used.end - 1) // manifest.chunk_size if used else -1
         self._table = TableBuilder()
         self._sequence = 0
-        self._skipped: list[Packed] = []
+        self._skipped: list[tuple[int, ChunkState]] = []
         self._skipped_runs = 0
         self._meta_frame = b""
 
@@ -164,7 +165,7 @@ class _Writer:
         if chunk.state is ChunkState.STORED:
             self._add_stored(chunk)
         else:
-            self._table.add(chunk.number, chunk.state, chunk.length, chunk.digest)
+            self._table.add(chunk.number, chunk.state, len(chunk.plain), chunk.digest)
             self._skip(chunk)
 
     def finish(self) -> WrittenImage:
@@ -194,26 +195,26 @@ class _Writer:
         offset = self._out.size
         frame = self._frame(
             FrameKind.DATA, runs, chunk.body, chunk=chunk.number, count=1, encoding=chunk.encoding,
-            plain_length=chunk.length, digest=chunk.digest, flags=LAST if chunk.number == self._last else 0,
+            plain_length=len(chunk.plain), digest=chunk.digest, flags=LAST if chunk.number == self._last else 0,
         )  # fmt: skip
-        self._table.add(chunk.number, chunk.state, chunk.length, chunk.digest, frame, offset)
+        self._table.add(chunk.number, chunk.state, len(chunk.plain), chunk.digest, frame, offset)
         self._out.put(frame.pack() + runs)
         self._out.put(chunk.body)
 
     def _skip(self, chunk: Packed) -> None:
-        first = self._skipped[0].number if self._skipped else chunk.number
+        first = self._skipped[0][0] if self._skipped else chunk.number
         if chunk.number - first >= MAX_SKIP or self._skipped_runs + len(chunk.runs) > MAX_SKIP:
             self._flush_skipped()
-        self._skipped.append(chunk)
+        self._skipped.append((chunk.number, chunk.state))
         self._skipped_runs += len(chunk.runs)
 
     def _flush_skipped(self) -> None:
         if not self._skipped:
             return
-        first, last = self._skipped[0].number, self._skipped[-1].number
+        first, last = self._skipped[0][0], self._skipped[-1][0]
         states = bytearray(last - first + 1)
-        for chunk in self._skipped:
-            states[chunk.number - first] = chunk.state
+        for number, state in self._skipped:
+            states[number - first] = state
         used = self._used.clip(first * self._manifest.chunk_size, (last + 1) * self._manifest.chunk_size)
         runs = encode_extents(used, first * self._manifest.chunk_size)
         frame = self._frame(

@@ -1,0 +1,166 @@
+"""Measures inpart against partclone and against zstd in memory, all in one run: run.py [FOLDER] [--rounds N].
+
+FOLDER keeps the partition between runs (default: inpart-bench in the folder for temporary files, needs 14 GiB there).
+Prints Markdown for bench/README.md. Every measurement is made once per round, in turn; the table has medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+HERE = Path(__file__).parent
+INPART = str(Path(sys.executable).parent / "inpart")
+GIB = 1 << 30
+
+
+@dataclass
+class Samples:
+    """All measurements of one kind: seconds, seconds of processor time, largest resident set in MiB, bytes written."""
+
+    seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    memory: int = 0
+    size: int = 0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.partition = folder / "fat32.img"
+        self.samples: dict[str, Samples] = {}
+
+    def run(self, name: str, command: str, made: Path | None = None) -> None:
+        """Time one shell command; ``made`` is a file that it makes, removed before."""
+        if made is not None:
+            made.unlink(missing_ok=True)
+        subprocess.run(["sync"], check=True)
+        start = time.perf_counter()
+        process = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], cwd=self.folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        if status != 0:
+            raise SystemExit(f"{name} failed: {command}")
+        samples = self.samples.setdefault(name, Samples())
+        samples.seconds.append(seconds)
+        samples.processor.append(usage.ru_utime + usage.ru_stime)
+        samples.memory = max(samples.memory, usage.ru_maxrss >> 10)
+        samples.size = made.stat().st_blocks * 512 if made is not None else 0
+
+    def in_memory(self) -> None:
+        used = subprocess.run(
+            [INPART, "map", str(self.partition), "--format", "json"], stdout=subprocess.PIPE, check=True
+        ).stdout
+        done = subprocess.run(
+            [sys.executable, str(HERE / "in_memory.py"), str(self.partition)],
+            input=used, stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        for name, result in json.loads(done.stdout).items():
+            samples = self.samples.setdefault(f"zstd in memory, {name}", Samples())
+            samples.seconds.append(result["seconds"])
+            samples.size = int(result["bytes"])
+
+    def round(self) -> None:
+        stream, packed = self.folder / "image.ipi", self.folder / "image.pc.zst"
+        target = self.folder / "restored.img"
+        subprocess.run(["cat", str(self.partition)], stdout=subprocess.DEVNULL, check=True)
+        self.in_memory()
+        create = f"{INPART} create fat32.img --name bench --quiet --yes"
+        self.run("create", f"{create} --verify none --to image.ipi >/dev/null", stream)
+        self.run("partclone create", "partclone.fat -c -s fat32.img -o - -L /dev/null -F 2>/dev/null "
+                 "| zstd -q -T2 -3 -o image.pc.zst", packed)  # fmt: skip
+        self.run("create, read back", f"{create} --to image.ipi >/dev/null", stream)
+        self.run("restore", f"{INPART} restore image.ipi --to restored.img --verify none -q -y >/dev/null", target)
+        self.run("restore, read back", f"{INPART} restore image.ipi --to restored.img -q -y >/dev/null", target)
+        target.unlink()
+        target.touch()
+        os.truncate(target, self.partition.stat().st_size)
+        self.run("partclone restore", "zstd -q -dc image.pc.zst "
+                 "| partclone.fat -r -s - -O restored.img -L /dev/null -F -C 2>/dev/null")  # fmt: skip
+        target.unlink()
+        self.inside()
+
+    def inside(self) -> None:
+        """The same image inside a copy of the partition."""
+        copy = self.folder / "inside.img"
+        subprocess.run(["cp", "--sparse=always", str(self.partition), str(copy)], check=True)
+        self.run("create inside", f"{INPART} create inside.img --name bench --verify none -q -y >/dev/null")
+        copy.unlink()
+
+    def scan(self) -> None:
+        """A disk of 3 GiB without any image, and the same read front to back."""
+        disk = self.folder / "disk.img"
+        with disk.open("wb") as file:
+            piece = os.urandom(64 << 20)
+            for _ in range(48):
+                file.write(piece)
+        self.run("read", "cat disk.img >/dev/null")
+        self.run("scan", f"{INPART} locate disk.img -q >/dev/null || [ $? -eq 10 ]")
+        disk.unlink()
+
+
+def ratio(bench: Bench, left: str, right: str) -> float:
+    return bench.samples[left].median / bench.samples[right].median
+
+
+def report(bench: Bench, rounds: int) -> str:
+    lines = [
+        "| measured | seconds, median (all) | processor seconds | bytes written | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for name, samples in bench.samples.items():
+        every = " ".join(f"{second:.2f}" for second in samples.seconds)
+        size = f"{samples.size:,}" if samples.size else ""
+        memory = f"{samples.memory} MiB" if samples.memory and "partclone" not in name and name != "read" else ""
+        processor = f"{statistics.median(samples.processor):.2f}" if samples.processor else ""
+        lines.append(f"| {name} | {samples.median:.2f} ({every}) | {processor} | {size} | {memory} |")
+    sizes = bench.samples["create"].size / bench.samples["partclone create"].size
+    ratios = [
+        ("partclone and zstd -T2 -3, over create", ratio(bench, "partclone create", "create"), ">= 2.5"),
+        ("the same, over create with read back", ratio(bench, "partclone create", "create, read back"), ""),
+        ("bytes: create over partclone and zstd", sizes, "<= 1"),
+        ("create over zstd in memory, its own threads", ratio(bench, "create", "zstd in memory, whole"), "<= 1.15"),
+        ("create over zstd in memory, in pieces", ratio(bench, "create", "zstd in memory, pieces"), ""),
+        ("zstd and partclone restore, over restore", ratio(bench, "partclone restore", "restore"), ">= 3"),
+        ("create inside the partition over create to a file", ratio(bench, "create inside", "create"), "<= 1.2"),
+        ("speed of the scan over that of reading", ratio(bench, "read", "scan"), ">= 0.8"),
+    ]
+    lines += ["", "| ratio | measured | wanted |", "|---|---|---|"]
+    lines += [f"| {name} | {value:.3f} | {wanted} |" for name, value, wanted in ratios]
+    when = datetime.now(UTC).date().isoformat()
+    return f"{when}, {os.cpu_count()} processors, {memory_size()} of memory, {rounds} rounds\n\n" + "\n".join(lines)
+
+
+def memory_size() -> str:
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.0f} GiB"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()) / "inpart-bench")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if not (options.folder / "fat32.img").exists():
+        subprocess.run([str(HERE / "make_partitions.sh"), str(options.folder)], check=True)
+    bench = Bench(options.folder)
+    for _ in range(options.rounds):
+        bench.round()
+        bench.scan()
+    print(report(bench, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
