@@ -264,6 +264,15 @@ def test_an_image_of_a_disk_image_with_a_container_in_it_hides_nothing() -> None
         expect(store, {image_id: stream})
 
 
+def test_a_disk_image_lying_in_a_file_hides_nothing() -> None:
+    inner, _ = filled(2 * MIB + 512 * KIB, seed=50)
+    part, streams = filled()
+    part.volume.write(MIB, inner.volume.data)
+    (store,) = locate(part, SearchMethod.PARTITION)
+    expect(store, streams)
+    assert sorted(store.base for store in locate(part, SearchMethod.DISK)) == [0, MIB]
+
+
 def test_a_new_container_over_an_old_one_counts() -> None:
     part, _ = filled()
     fresh = Partition(part.volume)
@@ -404,22 +413,26 @@ def test_remove_commits_before_clusters_are_freed() -> None:
     assert [stage.name for stage in stages] == ["ALLOCATE"]
 
 
-@pytest.mark.parametrize(
-    "victims", [("image_0.ipi",), ("toc_end",), ("toc_end", "toc_begin", "inter1", "image_0.ipi", "image_2.ipi")]
-)
-def test_files_moved_by_a_defragmenter_are_read_where_the_file_system_has_them(victims: tuple[str, ...]) -> None:
-    part, streams = filled()
+def move(part: Partition, names: tuple[str, ...], *, wiped: bool) -> None:
+    """What a defragmenter does to files; ``wiped`` if somebody has used their old clusters since."""
     at = MIB
-    for name in victims:
-        claim = part.claims[name]
-        runs = []
-        scattered = [run for start, length in claim.runs for run in pieces(start, length)]
-        for start, length in scattered:
+    for name in names:
+        claim, runs = part.claims[name], []
+        for start, length in [piece for run in claim.runs for piece in pieces(*run)]:
             part.volume.write(at, part.volume.read(start, length))
-            randomise_range(part.volume, 1, start, start + length)
+            if wiped:
+                randomise_range(part.volume, 1, start, start + length)
             runs.append((at, length))
             at += length + 4 * KIB * (len(runs) % 2)
         part.claims[name] = replace(claim, runs=Runs(runs))
+
+
+@pytest.mark.parametrize(
+    "victims", [("image_0.ipi",), ("toc_end", "toc_begin", "inter1", "image_0.ipi", "image_2.ipi")]
+)
+def test_files_moved_by_a_defragmenter_are_read_where_the_file_system_has_them(victims: tuple[str, ...]) -> None:
+    part, streams = filled()
+    move(part, victims, wiped=True)
     (store,) = locate(part, SearchMethod.CLAIMS)
     expect(store, streams)
     assert codes(store) == {"container.moved"}
@@ -430,6 +443,16 @@ def test_files_moved_by_a_defragmenter_are_read_where_the_file_system_has_them(v
         with pytest.raises(IntegrityError) as caught:
             refused()
         assert caught.value.hint
+
+
+def test_files_moved_but_whole_in_their_old_place_can_be_claimed_again() -> None:
+    part, streams = filled()
+    wanted = dict(part.claims)
+    move(part, ("toc_end", "image_0.ipi"), wiped=False)
+    (store,) = locate(part, SearchMethod.CLAIMS)
+    expect(store, streams)
+    assert not store.findings
+    assert {claim.name: claim for claim in store.claims().claims} == wanted
 
 
 def pieces(start: int, length: int) -> list[tuple[int, int]]:

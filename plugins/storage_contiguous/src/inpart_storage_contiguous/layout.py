@@ -12,13 +12,17 @@ from inpart_storage_contiguous import naming
 from inpart_storage_contiguous.assembly import stores_from
 from inpart_storage_contiguous.moved import moved_store
 from inpart_storage_contiguous.planning import Layouting, make_plan
+from inpart_storage_contiguous.ranking import own_stores
 from inpart_storage_contiguous.scan import Marks, scan, scan_extents
 from inpart_storage_contiguous.store import NAME, ContiguousStore
+from inpart_storage_contiguous.structs import MAX_SLOT
 from inpart_storage_contiguous.tables import Table
 from inpart_storage_contiguous.writer import ContiguousWriter
 
 FIXED_PLACE = 8 * MIB
 """How much of a volume's end is searched for ``toc_end``: its slots, and what may lie behind the last cluster."""
+SLOTS = 2 * MAX_SLOT
+"""How much of the end of ``toc_end`` its slots may take."""
 AID_PLACE = 20 * MIB
 """How much behind a place that an aid names: a whole ``toc_end``."""
 
@@ -52,8 +56,9 @@ class ContiguousLayout:
                 scan(volume, place, place + AID_PLACE, marks)
         else:
             scan(volume, 0, volume.size, marks)
-        scanned = search.method in (SearchMethod.PARTITION, SearchMethod.DISK)
-        return stores_from(volume, marks, rebuild=scanned)
+        if search.method in (SearchMethod.DISK, SearchMethod.AID):
+            return stores_from(volume, marks, rebuild=search.method is SearchMethod.DISK)
+        return own_stores(stores_from(volume, marks, rebuild=search.method is SearchMethod.PARTITION))
 
 
 def _table_of(store: Store | None) -> Table | None:
@@ -69,7 +74,9 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     controls, images = Extents(), Extents()
     for claim in search.claims:
         extents = claim.runs.extents().clip(0, volume.size)
-        if naming.is_control(claim.name):
+        if claim.name == naming.TOC_END:
+            controls |= claim.runs.slice(max(0, claim.runs.total - SLOTS), SLOTS).extents().clip(0, volume.size)
+        elif naming.is_control(claim.name):
             controls |= extents
         else:
             images |= extents
@@ -79,7 +86,7 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     if moved is not None:
         return [moved]
     stores = stores_from(volume, marks, rebuild=False)
-    if not images or (stores and not any(store.doubtful for store in stores)):
-        return stores
-    scan_extents(volume, images, marks)
-    return stores_from(volume, marks)
+    if images and (not stores or any(store.doubtful for store in stores)):
+        scan_extents(volume, images, marks)
+        stores = stores_from(volume, marks)
+    return own_stores(stores)

@@ -7,35 +7,42 @@ from dataclasses import replace
 
 import numpy as np
 from inpart.contracts import Claim, Finding, Severity
+from inpart.errors import IntegrityError, VolumeError
 from inpart.extents import Runs
 from inpart.volume import Volume
 
 from inpart_storage_contiguous import naming
 from inpart_storage_contiguous.assembly import newest_table
 from inpart_storage_contiguous.entries import Entry
+from inpart_storage_contiguous.headers import SegmentHeader
 from inpart_storage_contiguous.placement import Placement
 from inpart_storage_contiguous.publishing import claims_of
 from inpart_storage_contiguous.rebuild import FoundImage
 from inpart_storage_contiguous.scan import Marks
 from inpart_storage_contiguous.store import ContiguousStore
+from inpart_storage_contiguous.structs import SEGMENT_HEADER
 
 
 def moved_store(volume: Volume, marks: Marks, claims: Sequence[Claim]) -> ContiguousStore | None:
-    """The store of the newest table in ``marks`` if ``claims`` have its files elsewhere; None if they do not.
+    """The store of the newest table in ``marks`` if its files lie elsewhere and are gone from where they were.
 
+    None if nothing was moved, or if all is still where it was written too: then those clusters are to be claimed again.
     ``toc_begin`` and the partial tables are not looked at: a commit that was cut short may have moved them.
     """
-    tables = [table for group in marks.groups.values() if (table := newest_table(volume, group)) is not None]
-    if not tables:
+    found = [
+        (base, table) for (_, base), group in marks.groups.items() if (table := newest_table(volume, group)) is not None
+    ]
+    if not found:
         return None
-    table = max(tables, key=lambda table: table.generation)
+    base, table = max(found, key=lambda pair: (pair[1].generation, pair[0] == 0))
     actual = {claim.name.lower(): claim.runs for claim in claims}
     elsewhere = [
         claim.name
         for claim in claims_of(table)
         if not naming.is_shifting(claim.name) and actual.get(claim.name.lower(), claim.runs) != claim.runs
     ]
-    if not elsewhere:
+    gone = base != 0 or not all(_in_place(volume, entry) for entry in table.entries)
+    if not elsewhere or not gone:
         return None
     finding = Finding(
         Severity.WARNING, "container.moved", ", ".join(elsewhere[:3]),
@@ -46,6 +53,18 @@ def moved_store(volume: Volume, marks: Marks, claims: Sequence[Claim]) -> Contig
     known = {claim.name.lower() for claim in claims_of(table)}
     files = tuple(claim for claim in claims if claim.name.lower() in known)
     return ContiguousStore(volume, 0, replace(table, entries=entries), images, (finding,), moved=files)
+
+
+def _in_place(volume: Volume, entry: Entry) -> bool:
+    """True if every segment header is where the table says."""
+    for number, place in enumerate(entry.placement.places.tolist()):
+        try:
+            header = SegmentHeader.unpack(volume.read(place, SEGMENT_HEADER))
+        except (IntegrityError, VolumeError):
+            return False
+        if (header.image_id, header.sequence) != (entry.image_id, number):
+            return False
+    return True
 
 
 def _moved(entry: Entry, actual: Mapping[str, Runs]) -> Entry:

@@ -41,6 +41,15 @@ def without_stale(stores: Sequence[ContiguousStore]) -> list[ContiguousStore]:
     return kept
 
 
+def own_stores(stores: Sequence[ContiguousStore]) -> list[ContiguousStore]:
+    """Those that were made for a partition that begins where the volume does; all if there is none with images.
+
+    The others are in somebody's disk images, lying about in the partition as files.
+    """
+    own = [store for store in stores if store.base == 0]
+    return own if any(store.found for store in own) else list(stores)
+
+
 def _superseded(store: ContiguousStore, taken: Extents) -> ContiguousStore:
     """What is left of a container that a newer one was laid over: images that are whole, but nobody protects them."""
     whole = tuple(image for image in store.found if not image.extents.shift(store.base) & taken)
