@@ -145,6 +145,9 @@ def test_a_lost_segment_leaves_a_partial_image_and_the_others_whole(wreck: objec
     begin, length = int(places.payloads[:2].sum()), int(places.payloads[2])
     assert content(store, victim) == stream[:begin] + bytes(length) + stream[begin + length :]
     expect(replace(store, found=store.found[1:]), {key: streams[key] for key in list(streams)[1:]})
+    kept = [claim for claim in store.claims().claims if claim.name in store.images[0].files]
+    assert [claim.name for claim in kept] == [f"partial_{victim.hex()[:8]}.ipi"]
+    assert kept[0].runs.extents() == store.images[0].extents
 
 
 def test_without_its_first_segment_an_image_has_no_name_but_its_id() -> None:

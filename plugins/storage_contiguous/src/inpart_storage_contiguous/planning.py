@@ -86,7 +86,7 @@ def segment_size(request: PlanRequest) -> tuple[int, int]:
 
 def new_geometry(request: PlanRequest, usable: Extents) -> Geometry:
     """Sizes and place of ``toc_end`` for a partition that has no container. Raises NoSpace."""
-    journal = _scaled(request.partition_size // 2048, 32 * KIB, 16 * MIB)
+    journal = journal_size(request.partition_size)
     slot = _scaled(request.partition_size // 8192, 4 * KIB, 512 * KIB)
     size = align_up(journal + 2 * slot, request.cluster_size)
     place = need_block(usable, size, "the file toc_end")

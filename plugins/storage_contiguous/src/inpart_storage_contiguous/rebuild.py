@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from inpart.checksums import crc32c
-from inpart.contracts import ImageSummary
+from inpart.contracts import Claim, ImageSummary
 from inpart.extents import Extents, Runs
 
 from inpart_storage_contiguous import naming
@@ -32,13 +32,22 @@ COMMITTED, PARTIAL = "committed", "partial"
 
 @dataclass(frozen=True, eq=False)
 class FoundImage:
-    """An image of a store: ``stream`` is the path of its bytes with holes where segments are missing."""
+    """An image of a store: ``stream`` is the path of its bytes with holes where segments are missing.
+
+    ``remains`` are files for what is left of an image that is not whole, ``entry`` what a table says of one that is.
+    """
 
     summary: ImageSummary
     stream: Runs
     extents: Extents
     state: str
     entry: Entry | None = None
+    remains: tuple[Claim, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the image's files."""
+        return self.entry.files if self.entry else tuple(claim.name for claim in self.remains)
 
     @classmethod
     def of(cls, entry: Entry, state: str = COMMITTED) -> FoundImage:
@@ -96,7 +105,14 @@ def _image(segments: list[SegmentHeader]) -> FoundImage:
         return FoundImage.of(
             Entry(summary, placement, stem, first.segment_size, crc32c(checksums), rebuilt=True),
         )
-    return FoundImage(summary, _stream(segments, summary.stream_size), placement.extents, PARTIAL)
+    remains: tuple[Claim, ...] = ()
+    if placement.extents.total == int(placement.runs[:, 1].sum()):
+        stem = f"partial_{first.image_id.hex()[:8]}"
+        remains = tuple(
+            Claim(naming.file_name(stem, number), runs, runs.total) for number, runs in enumerate(placement.files())
+        )
+    stream = _stream(segments, summary.stream_size)
+    return FoundImage(summary, stream, placement.extents, PARTIAL, remains=remains)
 
 
 def _summary(segments: list[SegmentHeader]) -> ImageSummary:

@@ -71,10 +71,7 @@ class ContiguousStore:
     @cached_property
     def images(self) -> tuple[StoredImage, ...]:
         """Oldest first."""
-        return tuple(
-            StoredImage(image.summary, image.extents, image.state, image.entry.files if image.entry else ())
-            for image in self.found
-        )
+        return tuple(StoredImage(image.summary, image.extents, image.state, image.files) for image in self.found)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -94,7 +91,14 @@ class ContiguousStore:
         raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
 
     def claims(self) -> StoreChange:
-        return StoreChange(claims=self.moved or claims_of(self.table), directory=self.table.room)
+        """What is left of images that are not whole is claimed too, unless it lies where something else does."""
+        claims = list(self.moved or claims_of(self.table))
+        taken = union(claim.runs.extents() for claim in claims)
+        for image in self.found:
+            if image.remains and not image.extents & taken:
+                claims += image.remains
+                taken |= image.extents
+        return StoreChange(claims=tuple(claims), directory=self.table.room)
 
     def journal(self) -> Runs:
         area = journal_of(self.table.geometry)
