@@ -176,6 +176,7 @@ DAMAGES = {
     "dirty in boot sector": Damage("dirty", lambda p: p.boot("BS_Reserved1", 1)),
     "dirty in the table": Damage("dirty", _entry_one, (16, 32)),
     "label differs": Damage("label", lambda p: p.boot("BS_VolLab", int.from_bytes(b"ANOTHER ONE", "little"))),
+    "label of spaces": Damage("label", lambda p: p.volume.write(p.slot("/", 0), b" " * 11), (32,)),
     "backup differs": Damage(
         "backup-boot-sector", lambda p: p.volume.write(p.geometry.backup_offset + 100, b"!"), (32,)
     ),

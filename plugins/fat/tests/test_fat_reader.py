@@ -176,6 +176,33 @@ def test_bad_clusters_count_as_used_and_are_not_imaged(filled: Filled) -> None:
     assert (judgement.used, judgement.complaints) == (after.usage.used_clusters, ())
 
 
+def test_what_windows_writes_is_healthy(filled: Filled, tmp_path: Path) -> None:
+    """Other boot code, hidden sectors, unknown counts, reserved bits of entries, another end mark, boot code in 12."""
+    path, files = filled(next(recipe for recipe in MATRIX if recipe.name == "fat32-512"))
+    volume = MemoryVolume(path.read_bytes())
+    geometry, table = FatFilesystem(volume).geometry, FatFilesystem(volume).table
+    for boot in geometry.boot_offsets:
+        volume.write(boot, b"\xebX\x90MSDOS5.0")
+        volume.write(boot + 28, (2048).to_bytes(4, "little"))
+        volume.write(boot + 90, bytes(range(256)))
+    volume.write(12 * 512, b"boot code of Windows")
+    volume.write(geometry.fsinfo_offset + 488, b"\xff" * 8)
+    table.raw[2:] |= 0xA0000000
+    table.raw[table.next >= 0x0FFFFFF8] = 0xFFFFFFF8
+    table.raw[:2] = 0xFFFFFFF8, 0xFFFFFFFF
+    for start in geometry.fat_starts:
+        volume.write(start, pack(table.raw, 32))
+    (tmp_path / "windows.img").write_bytes(volume.data)
+    judgement, filesystem = fsck(tmp_path / "windows.img"), FatFilesystem(volume)
+    assert judgement.complaints == ()
+    assert list(filesystem.check()) == []
+    assert filesystem.info.state is State.CLEAN
+    assert filesystem.usage.used_clusters == judgement.used
+    assert {name: b"".join(filesystem.read(name)) for name in files} == files
+    assert not filesystem.reserved_places().contains(12 * 512)
+    assert filesystem.reserved_places().contains(11 * 512)
+
+
 def test_the_table_to_read_is_the_active_one(filled: Filled) -> None:
     path, files = filled(next(recipe for recipe in MATRIX if recipe.name == "fat32-512"))
     volume = MemoryVolume(path.read_bytes())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from inpart.errors import FilesystemDamaged, FilesystemUnsupported
+from inpart.errors import FilesystemDamaged, FilesystemUnsupported, VolumeError
 from inpart.units import SECTOR, is_power_of_two
 from inpart.volume import Volume
 
@@ -81,28 +81,29 @@ def read_boot(volume: Volume) -> Boot:
 
     Raises FilesystemUnsupported if there is nothing of FAT, FilesystemDamaged if what is there cannot be used.
     """
-    sector = _read_sector(volume, 0)
-    if sector is None:
+    if volume.size < SECTOR:
         raise FilesystemUnsupported(f"{volume.name} is too small for a FAT file system")
-    try:
-        geometry = geometry_of(sector, volume)
-        reason = "" if has_evidence(volume, geometry) else "it does not lead to an allocation table"
-    except FilesystemDamaged as damage:
-        geometry, reason = None, damage.message
-    if geometry is not None and not reason:
+    sector, geometry, reason = _read_sector(volume, 0), None, "boot sector not readable"
+    if sector is not None:
+        try:
+            geometry = geometry_of(sector, volume)
+            reason = "" if has_evidence(volume, geometry) else "it does not lead to an allocation table"
+        except FilesystemDamaged as damage:
+            reason = damage.message
+    if sector and geometry and not reason:
         return _with_sound_table(volume, Boot(sector, geometry))
     backup = find_backup(volume, sector)
     if backup is not None:
         return _with_sound_table(volume, replace(backup, notes=(f"backup boot sector used: {reason}",)))
-    if geometry is not None and sector.signed and sector.text("BS_FilSysType").startswith(b"FAT"):
+    if sector and geometry and sector.signed and sector.text("BS_FilSysType").startswith(b"FAT"):
         return Boot(sector, geometry)
     raise FilesystemUnsupported(f"{volume.name} holds no FAT file system: {reason}")
 
 
-def find_backup(volume: Volume, primary: BootSector) -> Boot | None:
+def find_backup(volume: Volume, primary: BootSector | None) -> Boot | None:
     """The backup boot sector of a FAT32 file system whose first one cannot be used."""
     places = [USUAL_BACKUP_SECTOR * size for size in SECTOR_SIZES]
-    if primary.fat32 and primary["BPB_BytsPerSec"] in SECTOR_SIZES and primary["BPB_BkBootSec"]:
+    if primary and primary.fat32 and primary["BPB_BytsPerSec"] in SECTOR_SIZES and primary["BPB_BkBootSec"]:
         places.insert(0, primary["BPB_BkBootSec"] * primary["BPB_BytsPerSec"])
     for place in places:
         sector = _read_sector(volume, place)
@@ -122,9 +123,11 @@ def _backup_number(sector: BootSector) -> int:
 
 
 def _read_sector(volume: Volume, offset: int) -> BootSector | None:
-    if offset + SECTOR > volume.size:
+    """The boot sector at ``offset``, None where it cannot be read."""
+    try:
+        return BootSector(volume.read(offset, SECTOR), offset)
+    except VolumeError:
         return None
-    return BootSector(volume.read(offset, SECTOR), offset)
 
 
 def _with_sound_table(volume: Volume, boot: Boot) -> Boot:
@@ -140,7 +143,10 @@ def _with_sound_table(volume: Volume, boot: Boot) -> Boot:
 def is_table(volume: Volume, geometry: Geometry, copy: int) -> bool:
     """True if entry 0 of a copy has its upper bits set, which is how fsck.fat tells a table from rubbish."""
     upper = geometry.mask & ~0x0F
-    return int.from_bytes(volume.read(geometry.fat_starts[copy], 4), "little") & upper == upper
+    try:
+        return int.from_bytes(volume.read(geometry.fat_starts[copy], 4), "little") & upper == upper
+    except VolumeError:
+        return False
 
 
 def has_evidence(volume: Volume, geometry: Geometry) -> bool:

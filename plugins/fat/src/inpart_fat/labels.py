@@ -6,6 +6,7 @@ from inpart_fat.boot import BootSector
 from inpart_fat.directory import OEM_CODE_PAGE, Slots
 
 NO_NAME = b"NO NAME    "
+_FORBIDDEN = frozenset(b'"*+,./:;<=>?[\\]|')
 
 
 def root_label(root: Slots) -> bytes | None:
@@ -32,3 +33,8 @@ def shown(raw: bytes) -> str:
     """A stored label as text."""
     first = b"\xe5" if raw[:1] == b"\x05" else raw[:1]
     return (first + raw[1:]).decode(OEM_CODE_PAGE).rstrip(" \0").replace("\0", "\ufffd")
+
+
+def flawed(raw: bytes) -> bool:
+    """True if fsck.fat would not accept the label."""
+    return raw[:1] == b" " or any(byte < 0x20 or byte in _FORBIDDEN for byte in raw)

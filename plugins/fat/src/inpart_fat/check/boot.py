@@ -12,7 +12,7 @@ from inpart.units import SECTOR
 from inpart_fat import structs
 from inpart_fat.boot import BootSector
 from inpart_fat.check.report import error, note, warning
-from inpart_fat.labels import NO_NAME, boot_label, root_label, shown
+from inpart_fat.labels import NO_NAME, boot_label, flawed, root_label, shown
 from inpart_fat.usage import closed_properly, without_io_errors
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def check_boot(filesystem: FatFilesystem) -> Iterator[Finding]:
         yield error("table-size", "boot sector", f"the allocation table has no room for the last {missing} clusters")
     for message in _odd_values(filesystem.boot.sector):
         yield warning("boot-values", "boot sector", message)
-    if geometry.backup_offset:
+    if geometry.backup_offset and not geometry.boot_offset:
         primary, backup = (volume.read(offset, SECTOR) for offset in geometry.boot_offsets)
         if primary != backup:
             differing = sum(left != right for left, right in zip(primary, backup, strict=True))
@@ -88,9 +88,11 @@ def check_fsinfo(filesystem: FatFilesystem) -> Iterator[Finding]:
 
 
 def check_labels(filesystem: FatFilesystem) -> Iterator[Finding]:
-    """Labels in boot sector and root directory that differ: usual after Windows, and harmless."""
+    """Labels in boot sector and root directory that differ, usual after Windows, or are not allowed: harmless."""
     boot, root = boot_label(filesystem.boot.sector), root_label(filesystem.reader.slots(0))
     if boot is not None and boot != (root or NO_NAME):
         yield note(
             "label", "boot sector", f"its label is {shown(boot)!r}, that of the root directory {shown(root or b'')!r}"
         )
+    if root is not None and flawed(root):
+        yield note("label", "root directory", f"its label {shown(root)!r} is not allowed")
