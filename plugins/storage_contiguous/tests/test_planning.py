@@ -30,8 +30,8 @@ def layouting(part: Partition, upper: int, expected: int | None = None) -> Layou
     [
         (MIB, 512, 4 * KIB, 32 * KIB),
         (MIB, 4 * KIB, 4 * KIB, 32 * KIB),
-        (16 * MIB, 64 * KIB, 4 * KIB, 56 * KIB),
-        (64 * MIB, 4 * KIB, 8 * KIB, 32 * KIB),
+        (16 * MIB, 64 * KIB, 4 * KIB, 120 * KIB),
+        (64 * MIB, 4 * KIB, 8 * KIB, 64 * KIB),
         (GIB, 32 * KIB, 128 * KIB, 512 * KIB),
         (TIB, 4 * KIB, 512 * KIB, 16 * MIB),
         (8 * TIB, 64 * KIB, 512 * KIB, 16 * MIB),

@@ -11,8 +11,13 @@ from inpart.volume import Buffer, Volume
 
 
 def journal_size(partition_size: int) -> int:
-    """How many bytes a place for journals should have in a partition of that size."""
-    return max(32 * KIB, min(partition_size // 2048, 16 * MIB))
+    """How many bytes a place for journals should have in a partition of that size.
+
+    From 4 MiB on it is so large that a table of contents at the end of the partition begins below the last 64 KiB:
+    some formats clear those, and no image data should lie there.
+    """
+    smallest = 32 * KIB if partition_size < 4 * MIB else 64 * KIB
+    return max(smallest, min(partition_size // 2048 // (4 * KIB) * (4 * KIB), 16 * MIB))
 
 
 class Stage(IntEnum):

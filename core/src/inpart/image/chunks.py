@@ -8,12 +8,10 @@ import numpy as np
 
 from inpart.extents import Extents
 from inpart.image.structs import MAX_CHUNK_SIZE
-from inpart.units import KIB, MIB
+from inpart.units import MIB
 from inpart.volume import Volume
 
 DEFAULT_CHUNK_SIZE = 4 * MIB
-_SMALLEST = 256 * KIB
-_FEW_CHUNKS = 64
 _MANY_CHUNKS = 1 << 20
 _BUFFERED = 32 * MIB
 _SCATTERED = 8

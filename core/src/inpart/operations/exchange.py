@@ -16,7 +16,7 @@ from inpart.operations.identity import summary_of
 from inpart.operations.images import open_image
 from inpart.operations.partition import open_healthy, open_stores
 from inpart.operations.placing import plan_placement, store_stream
-from inpart.operations.readback import check_stored, read_back_file, read_back_store
+from inpart.operations.readback import DAMAGED, check_stored, read_back_file, read_back_store
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.partitions import open_target
@@ -46,7 +46,7 @@ def export_image(
         report = ExchangeReport(manifest.image_id, manifest.name, stream.size, str(path), dry_run)
         if dry_run:
             return report
-        check_stored(session, image.reader)
+        check_stored(session, image.reader, DAMAGED)
         with NewFile(path) as file:
             _copy(session, "exporting", stream, file.write)
             file.flush()
@@ -65,7 +65,7 @@ def import_image(
     with FileVolume(path) as stream, open_target(address, Access.READ if dry_run else Access.WRITE) as target:
         reader = _reader_of(session, stream)
         manifest = reader.manifest
-        check_stored(session, reader)
+        check_stored(session, reader, DAMAGED)
         if reader.extents.end > target.volume.size:
             raise NoSpace(
                 f"image {manifest.name!r} reaches up to byte {reader.extents.end}, the partition has "

@@ -13,6 +13,9 @@ from inpart.operations.session import Session
 from inpart.operations.stores import locate
 from inpart.volume import FileVolume
 
+_FAILING = "the medium may be failing"
+DAMAGED = "`inpart verify` names the files that are hit; choose another image"
+
 
 def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None:
     """Find the image as anybody would, check the file system and every stored byte. Raises IntegrityError."""
@@ -23,22 +26,22 @@ def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None
     located = locate(session, mounted.volume, (SearchMethod.CLAIMS,))
     found = next((one for one in located.images if one.summary.image_id == image_id), None)
     if found is None:
-        raise IntegrityError("the image was written and cannot be found again", hint="the medium may be failing")
-    check_stored(session, open_reader(session, located, found))
+        raise IntegrityError("the image was written and cannot be found again", hint=_FAILING)
+    check_stored(session, open_reader(session, located, found), _FAILING)
 
 
 def read_back_file(session: Session, path: Path, parent: ImageReader | None) -> None:
     """Check every stored byte of an image stream in a file. Raises IntegrityError."""
     with FileVolume(path) as volume:
         volume.forget()
-        check_stored(session, ImageReader(volume, session.plugins.encodings_by_id, parent))
+        check_stored(session, ImageReader(volume, session.plugins.encodings_by_id, parent), _FAILING)
 
 
-def check_stored(session: Session, reader: ImageReader) -> None:
+def check_stored(session: Session, reader: ImageReader, hint: str) -> None:
     """As much of the image as the policy wants to be checked. Raises IntegrityError with the first finding."""
     level = session.policy.verify
     if level == "none":
         return
     with session.progress.phase("reading back", reader.manifest.stored_bytes) as advance:
         for finding in reader.verify("full" if level == "full" else "stored", advance):
-            raise IntegrityError(f"{finding.where}: {finding.message}", hint="the medium may be failing")
+            raise IntegrityError(f"{finding.where}: {finding.message}", hint=hint)

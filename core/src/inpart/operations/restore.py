@@ -10,7 +10,7 @@ from inpart.extents import Runs
 from inpart.operations.compose import Composition, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place
 from inpart.operations.images import OpenImage, opened_image
-from inpart.operations.readback import check_stored
+from inpart.operations.readback import DAMAGED, check_stored
 from inpart.operations.rewrite import Rewrite, rewrite
 from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
@@ -71,7 +71,7 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
     image = opened_image(session, target, options.image, (*EVERY, *DISK))
     destination = own_place(session, target, image, whole_disk=options.repair_table)
     entry = repair_table_entry(session, target, image, dry_run=options.dry_run) if options.repair_table else None
-    check_stored(session, image.reader)
+    check_stored(session, image.reader, DAMAGED)
     return replace(_restore(session, image, destination, options), table_entry=entry)
 
 

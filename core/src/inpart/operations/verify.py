@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inpart.contracts import FilesystemTree, Finding, Severity
 from inpart.errors import InpartError, NoImageFound
+from inpart.extents import Extents
 from inpart.image import ImageReader, ImageVolume, damaged_extents, is_image_stream
 from inpart.operations.check import check_filesystem, is_sound
 from inpart.operations.filesystems import find_filesystem
@@ -16,6 +17,7 @@ from inpart.operations.protection import unprotected
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, FoundImage, Located, locate
 from inpart.partitions import Target, open_target
+from inpart.volume import Volume
 
 LEVELS = ("fs", "toc", "full")
 
@@ -46,13 +48,13 @@ def verify(session: Session, address: str, wanted: str | None = None, level: str
         if not chosen and not findings:
             raise located.nothing()
         for one in chosen:
-            findings += _of_image(session, located, one, level)
+            findings += _of_image(session, target, located, one, level)
         return VerifyReport(is_sound(tuple(findings)), tuple(findings), tuple(one.summary.name for one in chosen))
 
 
 def _of_file(session: Session, target: Target, wanted: str | None, level: str) -> VerifyReport:
     image = opened_image(session, target, wanted)
-    findings = tuple(_of_reader(session, image.reader, level))
+    findings = tuple(_of_reader(session, target, image.reader, level))
     return VerifyReport(is_sound(findings), findings, (image.reader.manifest.name,))
 
 
@@ -65,7 +67,7 @@ def _of_stores(session: Session, target: Target, located: Located) -> Iterator[F
         yield Finding(Severity.ERROR, "transaction.unfinished", target.volume.name, sentence)
 
 
-def _of_image(session: Session, located: Located, found: FoundImage, level: str) -> Iterator[Finding]:
+def _of_image(session: Session, target: Target, located: Located, found: FoundImage, level: str) -> Iterator[Finding]:
     name = found.summary.name
     if found.image.state != "committed":
         yield Finding(Severity.ERROR, "image.partial", f"image {name}", "only parts of it were found")
@@ -74,10 +76,10 @@ def _of_image(session: Session, located: Located, found: FoundImage, level: str)
     except (InpartError, NoImageFound) as error:
         yield Finding(Severity.ERROR, "image.unreadable", f"image {name}", error.message)
         return
-    yield from _of_reader(session, reader, level)
+    yield from _of_reader(session, target, reader, level)
 
 
-def _of_reader(session: Session, reader: ImageReader, level: str) -> Iterator[Finding]:
+def _of_reader(session: Session, target: Target, reader: ImageReader, level: str) -> Iterator[Finding]:
     yield from reader.findings
     if level != "full":
         return
@@ -85,24 +87,38 @@ def _of_reader(session: Session, reader: ImageReader, level: str) -> Iterator[Fi
         damaged = list(reader.verify("full", advance))
     yield from damaged
     if damaged_extents(damaged) or reader.lost:
-        yield from _files_of(session, reader, damaged)
+        yield from _files_of(session, target, reader, damaged)
 
 
-def _files_of(session: Session, reader: ImageReader, damaged: list[Finding]) -> Iterator[Finding]:
-    """A finding for each file that has bytes in a damaged chunk."""
+def _files_of(session: Session, target: Target, reader: ImageReader, damaged: list[Finding]) -> Iterator[Finding]:
+    """A finding for each system area and each file that has bytes in a damaged chunk.
+
+    Where the damage is in what the image knows of its files, the live file system is asked, as far as there is one.
+    """
     bad = damaged_extents(damaged) | reader.lost
     where = f"image {reader.manifest.name}"
     for area in reader.system_areas:
         if area.extents & bad:
             yield Finding(Severity.ERROR, "image.area-damaged", area.name, f"{where}: has bytes in a damaged chunk")
     try:
-        volume = ImageVolume(reader)
-        filesystem = find_filesystem(session, volume).open(volume)
-        if isinstance(filesystem, FilesystemTree):
-            for path in filesystem.owners(bad):
-                yield Finding(Severity.ERROR, "image.file-damaged", path, f"{where}: has bytes in a damaged chunk")
+        for path in _owners(session, ImageVolume(reader), bad):
+            yield Finding(Severity.ERROR, "image.file-damaged", path, f"{where}: has bytes in a damaged chunk")
     except InpartError as error:
-        message = (
-            f"which files are touched cannot be told, the damage is in the file system's own data: {error.message}"
+        yield Finding(
+            Severity.ERROR, "image.metadata-damaged", where, f"the image's own list of files is hit: {error.message}"
         )
-        yield Finding(Severity.ERROR, "image.metadata-damaged", where, message)
+        yield from _live_files(session, target, bad, where)
+
+
+def _live_files(session: Session, target: Target, bad: Extents, where: str) -> Iterator[Finding]:
+    message = f"{where}: lies now where a damaged chunk has its bytes"
+    try:
+        for path in _owners(session, target.volume, bad):
+            yield Finding(Severity.ERROR, "image.file-damaged", path, message)
+    except InpartError as error:
+        yield Finding(Severity.NOTE, "image.files-unknown", where, f"no live file system names files: {error.message}")
+
+
+def _owners(session: Session, volume: Volume, bad: Extents) -> list[str]:
+    filesystem = find_filesystem(session, volume).open(volume)
+    return list(filesystem.owners(bad)) if isinstance(filesystem, FilesystemTree) else []

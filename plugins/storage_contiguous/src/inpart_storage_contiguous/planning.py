@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inpart.contracts import ImageSummary, Plan, PlanRequest
+from inpart.contracts import ImageSummary, Plan, PlanRequest, journal_size
 from inpart.errors import NoSpace, UsageError
 from inpart.extents import Extents, Runs
 from inpart.units import KIB, MIB, align_down, align_up, format_size
