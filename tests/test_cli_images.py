@@ -238,11 +238,11 @@ def test_the_question_before_a_block_device_is_written(card: str, answer: str, c
 
 def test_ctrl_c_leaves_no_image(made: Path, tmp_path: Path) -> None:
     card = tmp_path / "slow.img"
-    noise = np.random.default_rng(6).integers(0, 16, 24 << 20, dtype=np.uint8).tobytes()
+    noise = np.random.default_rng(6).integers(0, 16, 16 << 20, dtype=np.uint8).tobytes()
     (tmp_path / "noise").write_bytes(noise)
     subprocess.run(["mkfs.fat", "-F", "32", "-C", card, "131072"], check=True, capture_output=True)
     subprocess.run(["mcopy", "-i", card, tmp_path / "noise", "::/noise"], check=True)
-    running = process("create", str(card), "--name", "one", "--encoding", "zstd:19", "--progress", "json")
+    running = process("create", str(card), "--name", "one", "--encoding", "zstd:12", "--progress", "json")
     assert running.stderr is not None
     while '"imaging"' not in running.stderr.readline():
         assert running.poll() is None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import container_reader
 import pytest
-import spec_reader
 from inpart.contracts import LayoutOptions, Search, SearchMethod
 from inpart.errors import NoSpace
 from inpart.extents import Extents
@@ -28,7 +28,7 @@ def three_images(cluster: int, holes: Extents, size: int = 6 * MIB) -> tuple[Par
 def test_the_independent_reader_sees_what_the_product_sees(cluster: int, holes: Extents) -> None:
     part, streams = three_images(cluster, holes.align_out(cluster))
     disk = bytes(part.volume.data)
-    tables = [found for base, found in spec_reader.tables(disk) if base == 0]
+    tables = [found for base, found in container_reader.tables(disk) if base == 0]
     full = [found for found in tables if found["kind"] != 3 and found["generation"] == 3]
     assert sorted(found["kind"] for found in full) == [1, 2]
     assert sorted(found["inter_number"] for found in tables if found["kind"] == 3) == [1, 2]
@@ -39,7 +39,7 @@ def test_the_independent_reader_sees_what_the_product_sees(cluster: int, holes: 
         extents = store.extents()
         assert (found["container_offset"], found["container_size"]) == (extents.start, extents.total)
         for one, image in zip(found["entries"], store.images, strict=True):
-            assert spec_reader.stream(disk, 0, one) == streams[one["image_id"]] == content(store, one["image_id"])
+            assert container_reader.stream(disk, 0, one) == streams[one["image_id"]] == content(store, one["image_id"])
             summary = image.summary
             assert (one["name"], one["kind"], one["digest"]) == (summary.name, summary.kind, summary.digest)
             assert (one["stream_size"], one["image_bytes"]) == (summary.stream_size, summary.image_bytes)
@@ -47,13 +47,15 @@ def test_the_independent_reader_sees_what_the_product_sees(cluster: int, holes: 
             assert Extents([(start, start + length) for start, length in one["runs"]]) == image.extents
             micro = one["created"] - int(BIRTH.timestamp()) * 10**6
             assert micro % 60_000_000 == BIRTH.microsecond
-    assert spec_reader.leftovers(disk) == streams
+    assert container_reader.leftovers(disk) == streams
 
 
 def test_partial_tables_name_the_image_above_them() -> None:
     part, streams = three_images(4 * KIB, Extents())
     partial = {
-        found["inter_number"]: found for _, found in spec_reader.tables(bytes(part.volume.data)) if found["kind"] == 3
+        found["inter_number"]: found
+        for _, found in container_reader.tables(bytes(part.volume.data))
+        if found["kind"] == 3
     }
     for number, image_id in enumerate(list(streams)[:2], 1):
         (one,) = partial[number]["entries"]
@@ -89,11 +91,11 @@ def test_files_are_whole_segments_in_stream_order_below_the_limit() -> None:
 def test_copies_of_system_areas_are_in_the_table_as_long_as_there_is_room() -> None:
     part = Partition(MemoryVolume(64 * MIB))
     part.create(stream_of(1000), "roomy")
-    (found,) = [found for _, found in spec_reader.tables(bytes(part.volume.data)) if found["kind"] == 1]
+    (found,) = [found for _, found in container_reader.tables(bytes(part.volume.data)) if found["kind"] == 1]
     areas = found["entries"][0]["areas"]
     assert areas == {"boot-sector": (0, bytes(510) + b"\x55\xaa"), "partition-table": (0, bytes(range(256)))}
     assert part.store().images[0].summary.system == areas
-    assert spec_reader.segment(bytes(part.volume.data), 0, found["entries"][0]["runs"][0][0])["areas"] == areas
+    assert container_reader.segment(bytes(part.volume.data), 0, found["entries"][0]["runs"][0][0])["areas"] == areas
 
 
 def test_a_full_slot_drops_copies_of_system_areas_then_refuses_before_writing() -> None:

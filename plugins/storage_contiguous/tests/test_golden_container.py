@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+import container_reader
 import pytest
-import spec_reader
 from inpart.contracts import Search, SearchMethod
 from inpart.extents import Extents
 from inpart.units import KIB, MIB
@@ -42,7 +42,7 @@ def test_a_golden_container_is_read(path: Path) -> None:
         assert not store.findings
         found = {image.summary.name: content(store, image.summary.image_id) for image in store.images}
         assert found == STREAMS
-    assert sorted(spec_reader.leftovers(disk).values()) == sorted(STREAMS.values())
+    assert sorted(container_reader.leftovers(disk).values()) == sorted(STREAMS.values())
 
 
 def test_the_present_version_has_a_golden_container() -> None:

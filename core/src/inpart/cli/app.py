@@ -73,6 +73,8 @@ def run(arguments: Sequence[str]) -> int:
         _leave_quietly()
         return ExitCode.FAILED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last barrier: a sentence, never a traceback
+        if isinstance(error, OSError):
+            _flush_or_leave()
         foreseen = _foreseen(error)
         if foreseen is not None:
             return errors.report(foreseen)
@@ -116,6 +118,14 @@ def _as_usage_error(error: BaseException) -> UsageError:
     path = context.command_path if context is not None else "inpart"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     return UsageError(message.rstrip("."), hint=f"`{path} --help` shows what it takes")
+
+
+def _flush_or_leave() -> None:
+    """What cannot be written to standard output is given up: its end would fail a second time when Python leaves."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _leave_quietly()
 
 
 def _leave_quietly() -> None:
