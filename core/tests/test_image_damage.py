@@ -21,6 +21,7 @@ from inpart.extents import Extents
 from inpart.image import ImageReader, ImageVolume, damaged_extents, open_damaged
 from inpart.image.coding import decode_extents, encode_extents
 from inpart.image.meta import Meta
+from inpart.image.structs import Footer
 from inpart.volume import MemoryVolume
 from spec_reader import FOOTER, FRAME, HEADER, INDEX, ROW, read_stream
 
@@ -282,3 +283,46 @@ def test_a_frame_of_another_version_is_not_guessed() -> None:
     stream = resealed(STREAM, 0, 4096, (8, b"\2\0"))
     with pytest.raises(FilesystemUnsupported):
         open_any(stream)
+
+
+def test_frames_are_found_between_unreadable_sectors() -> None:
+    data = random.Random(6).randbytes(5 * 16384)
+    stream, _ = stream_of(data, Extents.span(0, len(data)), chunk_size=16384)
+    header = read_stream(stream).frames[2].offset
+
+    class Broken(MemoryVolume):
+        def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+            if offset < header + 20 and header < offset + len(buffer):
+                raise VolumeError("input/output error")
+            super().readinto(offset, buffer)
+
+    reader = open_damaged(Broken(stream[:-1]), ENCODINGS)
+    assert reader.lost == Extents.span(16384, 2 * 16384)
+    assert [chunk.data for chunk in reader.iter_chunks()] == [data[n * 16384 :][:16384] for n in (0, 2, 3, 4)]
+
+
+def test_what_is_lost_is_not_read_as_zeros() -> None:
+    stream = bytearray(STREAM[:-1])
+    stream[IMAGE.frames[2].offset] ^= 1
+    volume = ImageVolume(open_any(bytes(stream)))
+    assert volume.data_extents() == USED | Extents.span(CHUNK, 2 * CHUNK)
+    assert volume.read(0, CHUNK) == WHOLE[:CHUNK]
+    with pytest.raises(IntegrityError, match="lost"):
+        volume.read(CHUNK + 5, 1)
+
+
+def test_a_footer_that_states_a_huge_index_costs_no_memory() -> None:
+    class Huge(MemoryVolume):
+        def __init__(self) -> None:
+            super().__init__(STREAM)
+            self.size = 1 << 50
+
+        def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
+            if offset == self.size - 128:
+                footer = Footer(bytes.fromhex("5a" * 16), INDEX_AT, self.size - 128 - INDEX_AT, self.size, bytes(32))
+                buffer[:] = footer.pack()
+            else:
+                super().readinto(offset, buffer)
+
+    with pytest.raises(IntegrityError, match="where its header states"):
+        ImageReader(Huge(), ENCODINGS)

@@ -11,11 +11,12 @@ from inpart.contracts import SystemArea
 from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents
 from inpart.image.coding import decode_extents, encode_extents
-from inpart.image.frame import Frame
+from inpart.image.frame import Frame, max_chunk_runs
 from inpart.image.manifest import Manifest
 from inpart.image.meta import ExtraAreas
 from inpart.image.structs import (
     FRAME_SIZE,
+    HEADER_SIZE,
     INDEX_SIZE,
     MAX_CHUNKS,
     MAX_RUNS,
@@ -108,11 +109,8 @@ class IndexParts:
     table: Table
 
 
-def unpack_index(data: bytes, frames_end: int) -> IndexParts:
+def unpack_index(header: IndexHeader, data: bytes, frames_end: int) -> IndexParts:
     """The sections of the stored index ``data``; frames lie below ``frames_end``. Raises IntegrityError."""
-    header = IndexHeader.unpack(data)
-    if header.size != len(data):
-        raise damaged("index", f"has {len(data)} bytes where its header states {header.size}")
     view = memoryview(data)
     ends = np.cumsum([INDEX_SIZE, header.manifest_length, header.meta_length, header.runs_length]).tolist()
     manifest = Manifest.from_json(bytes(view[ends[0] : ends[1]]))
@@ -142,10 +140,12 @@ def check_table(table: Table, extents: Extents, chunk_size: int, frames_end: int
     if ((state < ChunkState.STORED) | (state > ChunkState.PARENT)).any():
         raise damaged("chunk table", "has an unknown state")
     stored = table[state == ChunkState.STORED]
+    if (stored["runs_length"] > max_chunk_runs(chunk_size)).any():
+        raise damaged("chunk table", "has impossible lengths")
     start = stored["frame_offset"].astype(np.float64)
     end = start + FRAME_SIZE + stored["runs_length"] + stored["body_length"]
-    if len(stored) and ((end[:-1] > start[1:]).any() or end[-1] > frames_end):
-        raise damaged("chunk table", "has frames that overlap or lie beyond the index")
+    if len(stored) and (start[0] < HEADER_SIZE or (end[:-1] > start[1:]).any() or end[-1] > frames_end):
+        raise damaged("chunk table", "has frames that overlap or lie outside their place")
     if (stored["body_length"] > stored["plain_length"]).any():
         raise damaged("chunk table", "has bodies longer than their content")
 

@@ -21,13 +21,15 @@ from inpart.image.structs import (
     FRAME_SIZE,
     HEADER_MAGIC,
     HEADER_SIZE,
+    INDEX_SIZE,
     ChunkState,
     Footer,
     Header,
+    IndexHeader,
     damaged,
 )
 from inpart.image.verify import Level, Progress, verify_image
-from inpart.volume import Volume
+from inpart.volume import Buffer, Volume
 
 Encodings = Mapping[int, Encoding]
 
@@ -119,7 +121,7 @@ class ImageReader:
             raise self.chunk_error(int(entry["chunk"]), "its stored bytes have a wrong checksum")
         return body
 
-    def decode_body(self, number: int, row: int, body: bytes) -> bytes:
+    def decode_body(self, number: int, row: int, body: Buffer) -> bytes:
         """The used bytes of chunk ``number``, in ``row`` of the table, from its encoded body. Raises IntegrityError."""
         entry = self.chunks[row]
         state, size = int(entry["state"]), int(entry["plain_length"])
@@ -200,11 +202,13 @@ def read_footer(stream: Volume) -> Footer:
 
 def load_index(stream: Volume, footer: Footer, encodings: Encodings, header: Header | None) -> Index:
     """The index that ``footer`` points to; ``header`` is None when it is lost. Raises IntegrityError."""
+    stated = IndexHeader.unpack(_read(stream, footer.index_offset, INDEX_SIZE, "index"))
+    if stated.size != footer.index_length:
+        raise damaged("index", f"has {footer.index_length} bytes where its header states {stated.size}")
     data = _read(stream, footer.index_offset, footer.index_length, "index")
     if blake3_digest(data) != footer.digest:
         raise damaged("index", "does not have the BLAKE3 digest in the footer")
-    parts = unpack_index(data, footer.index_offset)
-    stated = parts.header
+    parts = unpack_index(stated, data, footer.index_offset)
     if stated.image_id != footer.image_id or (
         header
         and (header.image_id, header.parent_id, header.partition_size, header.chunk_size)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inpart.errors import IntegrityError
+from inpart.errors import IntegrityError, VolumeError
 from inpart.image.frame import FRAME_MAGIC, Frame
 from inpart.image.structs import FRAME_SIZE, HEADER_SIZE
-from inpart.units import MIB
+from inpart.units import MIB, align_down
 from inpart.volume import Volume
 
 _WINDOW = 4 * MIB
+_UNIT = 4096
 
 
 def find_frames(stream: Volume, image_id: bytes | None) -> Iterator[tuple[int, Frame]]:
@@ -41,25 +42,39 @@ class _Window:
         """The next magic number of a frame at or after ``at`` that has room for a frame header; -1 if there is none."""
         while at + FRAME_SIZE <= self.stream.size:
             if not self._has(at, FRAME_SIZE):
-                self.start, length = at, min(_WINDOW, self.stream.size - at)
-                if self.stream.read(at, len(FRAME_MAGIC)) == FRAME_MAGIC:
-                    length = FRAME_SIZE
-                self.data = self.stream.read(at, length)
+                self._move(at)
             found = self.data.find(FRAME_MAGIC, at - self.start)
             if found >= 0:
-                if self.start + found + FRAME_SIZE > self.stream.size:
-                    return -1
-                return self.start + found
+                return self.start + found if self.start + found + FRAME_SIZE <= self.stream.size else -1
             at = max(at + 1, self.start + len(self.data) - len(FRAME_MAGIC) + 1)
         return -1
 
     def frame(self, at: int) -> Frame | None:
         """The frame header at ``at``, None if it is not valid."""
-        data = self.data[at - self.start : at - self.start + FRAME_SIZE]
+        if not self._has(at, FRAME_SIZE):
+            self._move(at)
         try:
-            return Frame.unpack(data if len(data) == FRAME_SIZE else self.stream.read(at, FRAME_SIZE))
+            return Frame.unpack(self.data[at - self.start : at - self.start + FRAME_SIZE])
         except IntegrityError:
             return None
 
     def _has(self, at: int, length: int) -> bool:
         return self.start <= at and at + length <= self.start + len(self.data)
+
+    def _move(self, at: int) -> None:
+        """Read from ``at`` on: a header if there is one, else a window; zeros stand for what cannot be read."""
+        self.start, self.data = at, self._read(at, FRAME_SIZE)
+        if not self.data.startswith(FRAME_MAGIC):
+            self.data = self._read(at, min(_WINDOW, self.stream.size - at))
+
+    def _read(self, at: int, length: int) -> bytes:
+        try:
+            return self.stream.read(at, length)
+        except VolumeError:
+            if length <= _UNIT:
+                return bytes(length)
+        first = align_down(at, _UNIT) + _UNIT - at
+        return b"".join(
+            self._read(at + start, min(step, length - start))
+            for start, step in [(0, first), *((start, _UNIT) for start in range(first, length, _UNIT))]
+        )

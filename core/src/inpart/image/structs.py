@@ -41,7 +41,7 @@ MAX_PARTITION = 1 << 62
 NO_ID = bytes(16)
 
 _HEADER = struct.Struct("<8sHHI16s16sQI")
-_INDEX = struct.Struct("<8sI16s16sQIIQII")
+_INDEX = struct.Struct("<8sI16s16sQIIQI")
 _FOOTER = struct.Struct("<8sHHI16sQQQ32s")
 _CRC = struct.Struct("<I")
 
@@ -140,7 +140,6 @@ class IndexHeader:
                 self.meta_length,
                 self.runs_length,
                 self.chunks,
-                0,
             ),
             INDEX_SIZE,
         )
@@ -149,9 +148,8 @@ class IndexHeader:
     def unpack(cls, data: bytes | memoryview) -> Self:
         """Raises IntegrityError."""
         check_seal(data, INDEX_SIZE, INDEX_MAGIC, "index header")
-        (_, chunk_size, image_id, parent_id, partition_size, manifest_length, meta_length, runs_length, chunks, _) = (
-            _INDEX.unpack_from(data)
-        )
+        _, chunk_size, image_id, parent_id, partition_size, *lengths = _INDEX.unpack_from(data)
+        manifest_length, meta_length, runs_length, chunks = lengths
         check_geometry(partition_size, chunk_size, "index header")
         if (
             manifest_length > MAX_MANIFEST_LENGTH
@@ -160,9 +158,7 @@ class IndexHeader:
             or chunks > min(MAX_CHUNKS, -(-partition_size // chunk_size))
         ):
             raise damaged("index header", "has impossible lengths")
-        return cls(
-            image_id, parent_id, partition_size, chunk_size, manifest_length, meta_length, runs_length, chunks
-        )  # fmt: skip
+        return cls(image_id, parent_id, partition_size, chunk_size, *lengths)
 
 
 @dataclass(frozen=True)

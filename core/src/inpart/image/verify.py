@@ -138,7 +138,7 @@ class _Check:
         number = int(entry["chunk"])
         try:
             data = _data(stretch)
-            body = bytes(data[FRAME_SIZE + int(entry["runs_length"]) :])
+            body = data[FRAME_SIZE + int(entry["runs_length"]) :]
             if entry["state"] == ChunkState.STORED and crc32c(body) != int(entry["body_crc"]):
                 raise IntegrityError("its stored bytes have a wrong checksum")
             if self.level == "full":

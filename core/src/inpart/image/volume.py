@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 
+from inpart.errors import IntegrityError
 from inpart.extents import Extents
 from inpart.image.reader import ImageReader
 from inpart.units import MIB
@@ -17,7 +18,8 @@ CACHE_BYTES = 32 * MIB
 class ImageVolume(ReadOnlyVolume):
     """The partition as it was when the image was made; bytes that the image does not hold read as zeros.
 
-    Decoded chunks are kept up to ``cache_bytes``; reads may come from several threads, which then decode in parallel.
+    Reading what a damaged image has lost raises IntegrityError. Decoded chunks are kept up to ``cache_bytes``; reads
+    may come from several threads, which then decode in parallel.
     """
 
     def __init__(self, reader: ImageReader, *, cache_bytes: int = CACHE_BYTES) -> None:
@@ -34,6 +36,11 @@ class ImageVolume(ReadOnlyVolume):
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         self.check_bounds(offset, len(buffer))
         view, end = memoryview(buffer), offset + len(buffer)
+        if self.reader.lost and self.reader.lost.clip(offset, end):
+            raise IntegrityError(
+                f"{self.name}: of the bytes {offset} to {end} of the partition a part is lost",
+                hint="inpart verify says what is left of the image",
+            )
         step = self.reader.chunk_size
         at = offset
         while at < end:
@@ -42,7 +49,7 @@ class ImageVolume(ReadOnlyVolume):
             at = stop
 
     def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
-        return self.reader.extents.clip(start, self.size if end is None else end)
+        return (self.reader.extents | self.reader.lost).clip(start, self.size if end is None else end)
 
     def _fill(self, number: int, offset: int, target: memoryview) -> None:
         """Bytes of one chunk's span from ``offset`` on."""

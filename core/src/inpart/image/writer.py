@@ -12,7 +12,7 @@ from inpart.checksums import blake3_digest, crc32c
 from inpart.contracts import Encoding, SystemArea
 from inpart.errors import FilesystemUnsupported, OutOfBounds, UsageError
 from inpart.extents import Extents
-from inpart.image.chunks import default_chunk_size
+from inpart.image.chunks import default_chunk_size, touched_chunks
 from inpart.image.coding import encode_extents
 from inpart.image.frame import LAST, MAX_SKIP, NO_DIGEST, Frame, FrameKind
 from inpart.image.index import TableBuilder, pack_index
@@ -23,6 +23,7 @@ from inpart.image.pipeline import ordered_map
 from inpart.image.reader import ImageReader
 from inpart.image.structs import (
     FOOTER_SIZE,
+    MAX_CHUNKS,
     MAX_RUNS,
     NO_ID,
     ChunkState,
@@ -120,9 +121,10 @@ def _check_request(source: Volume, used: Extents, manifest: Manifest, parent: Im
     check_geometry(source.size, manifest.chunk_size, "request")
     if used.end > source.size or used.start < 0:
         raise OutOfBounds(f"{source.name}: used bytes reach to {used.end}, beyond its {source.size} bytes")
-    if len(used) > MAX_RUNS:
+    chunks = touched_chunks(used, manifest.chunk_size)
+    if len(used) > MAX_RUNS or chunks > MAX_CHUNKS:
         raise FilesystemUnsupported(
-            f"{source.name} is used in {len(used)} separate runs, more than {MAX_RUNS}",
+            f"{source.name} is used in {len(used)} runs and {chunks} chunks; {MAX_RUNS} and {MAX_CHUNKS} can be stored",
             hint="make the image of all sectors instead",
         )
     if parent and (parent.partition_size, parent.chunk_size) != (source.size, manifest.chunk_size):
