@@ -189,6 +189,30 @@ def test_repair_writes_lost_tables_again(lost: tuple[str, ...]) -> None:
     expect(part.store(), streams)
 
 
+def test_repair_writes_headers_again_if_their_payload_is_whole() -> None:
+    part, streams = filled()
+    before = bytes(part.volume.data)
+    places = [image.entry.placement.places.tolist() for image in part.store().found]
+    for place in (places[0][0], places[0][3], places[1][0], places[2][-1]):
+        randomise_range(part.volume, 3, place, place + 4096)
+    part.volume.data[places[2][-1] + 5000] ^= 1
+    part.repair(part.store())
+    assert {finding.where for finding in part.store().findings} == {f"byte {places[2][-1]}"}
+    last = places[2][-1]
+    assert part.volume.data[:last] + part.volume.data[last + 8192 :] == before[:last] + before[last + 8192 :]
+    part.volume.data[places[2][-1] + 5000] ^= 1
+    part.repair(part.store())
+    assert {finding.where for finding in part.store().findings} == {f"byte {places[2][-1]}"}
+    damaged = slice(places[2][-1], places[2][-1] + 8192)
+    assert part.volume.data[: damaged.start] + part.volume.data[damaged.stop :] == (
+        before[: damaged.start] + before[damaged.stop :]
+    )
+    part.volume.data[places[2][-1] + 5000] ^= 1
+    part.repair(part.store())
+    assert part.volume.data == before
+    expect(part.store(), streams)
+
+
 @pytest.mark.parametrize("victim", range(len(SIZES)))
 def test_removed_images_do_not_come_back(victim: int) -> None:
     part, streams = filled()

@@ -13,6 +13,7 @@ from inpart.units import SECTOR
 from inpart.volume import Buffer, RunsVolume, Volume
 
 from inpart_storage_contiguous import naming
+from inpart_storage_contiguous.checking import damaged_headers, mended_headers
 from inpart_storage_contiguous.entries import Entry
 from inpart_storage_contiguous.headers import (
     SegmentHeader,
@@ -137,7 +138,10 @@ class ContiguousStore:
         return StoreChange(release=release, directory=table.room)
 
     def repair(self, tx: Edits) -> StoreChange:
-        """Write the tables in ``lost`` again; those that are intact stay as they are."""
+        """Write the tables in ``lost`` again, and segment headers whose payloads are proven whole.
+
+        What is intact stays as it is.
+        """
         self._must_be_in_place()
         table = replace(self.table, created=now()) if self.rebuilt else self.table
         if naming.TOC_END in self.lost:
@@ -147,6 +151,8 @@ class ContiguousStore:
         for entry in table.entries:
             if naming.inter_name(entry.inter_number) in self.lost:
                 put_table(table, tx, TableKind.INTER, Stage.PUBLISH, entry=entry)
+            for header in mended_headers(self.volume, table, entry):
+                tx.edit(header.own_offset, header.pack(), Stage.PUBLISH)
         return StoreChange(claims=claims_of(table), directory=table.room)
 
     def _entry(self, image_id: bytes) -> Entry:
@@ -183,26 +189,11 @@ class ContiguousStore:
                 yield from self._check_headers(image.entry)
 
     def _check_headers(self, entry: Entry) -> Iterator[Finding]:
-        """One finding for each segment header that is not what the table says."""
-        reached = 0
-        for number, place in enumerate(entry.placement.places.tolist()):
-            payload = int(entry.placement.payloads[number])
-            try:
-                header = SegmentHeader.unpack(self.volume.read(self.base + place, SEGMENT_HEADER))
-                says = (header.image_id, header.sequence, header.stream_offset, header.payload_length)
-                wrong = says != (entry.image_id, number, reached, payload)
-                wrong |= not self.moved and header.runs != entry.placement.segment_runs(number)
-                message = "belongs to something else" if wrong else ""
-            except IntegrityError:
-                message = "is damaged"
-            except VolumeError as error:
-                message = f"cannot be read: {error.message}"
-            if message:
-                yield Finding(
-                    Severity.WARNING, "container.segment-header", f"byte {place}",
-                    f"the header of segment {number} of image {entry.summary.name} {message}",
-                )  # fmt: skip
-            reached += payload
+        for number, place, message in damaged_headers(self.volume, self.base, entry, moved=bool(self.moved)):
+            yield Finding(
+                Severity.WARNING, "container.segment-header", f"byte {place}",
+                f"the header of segment {number} of image {entry.summary.name} {message}",
+            )  # fmt: skip
 
 
 def _table_places(table: Table) -> Iterator[int]:
