@@ -36,6 +36,18 @@ CORE = (EDITED[0], EDITED[3], EDITED[5])
 """One of each width."""
 
 
+TOLERABLE = (
+    "Reclaimed ",
+    "Reclaiming unconnected clusters",
+    "FATs differ",
+    "  Using first FAT",
+    "Free cluster summary wrong",
+    "  Auto-correcting",
+    "Leaving filesystem unchanged",
+)
+"""What fsck.fat may say after a power cut: clusters allocated and unused, tables that differ, counts behind."""
+
+
 @dataclass(frozen=True)
 class Found:
     """One file or directory: its slots without the first cluster, the hash of its content, where its clusters are."""

@@ -340,7 +340,7 @@ def test_adapt_changes_the_hidden_sectors_only(recipe: Recipe, tmp_path: Path) -
     assert path.read_bytes()[28:32] == bytes(4)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_sequence_of_changes(data: st.DataObject, small: bytes) -> None:
     """Claims, releases and vacating in any order and number: sound after each commit, and the listing is right."""

@@ -10,6 +10,7 @@ import pytest
 from fatediting import (
     CORE,
     EDITED,
+    TOLERABLE,
     PlainReader,
     edited,
     fsinfo,
@@ -24,9 +25,10 @@ from fatmaker import Recipe, copied, copy_in, fsck, make_partition
 from inpart.contracts import Claim, Edits, Vacated
 from inpart.errors import FilesystemDamaged, InpartError, NoSpace
 from inpart.extents import Extents, Runs
+from inpart.testing.powercut import run_power_cuts
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
-from inpart.volume import Access, FileVolume, MemoryVolume
+from inpart.volume import Access, FileVolume, MemoryVolume, Volume
 from inpart_fat.editor import FatEditor
 
 NOTHING = Extents()
@@ -145,8 +147,9 @@ def test_scattered_clusters_are_vacated(core_path: Path) -> None:
     check_vacated(path, region, before, used)
 
 
-def test_everything_goes_up_and_down_again(path: Path) -> None:
+def test_everything_goes_up_and_down_again(core_path: Path) -> None:
     """Both halves in turn, so that every cluster moves twice."""
+    path = core_path
     before, used = possessions(path), judge(path).used
     start, end, unit = data_area(path)
     middle = start + (end - start) // unit // 2 * unit
@@ -250,6 +253,27 @@ def test_free_count_is_kept_and_the_hint_stays_useful(tmp_path: Path) -> None:
     vacated(path, Extents.span(start, start + (end - start) // 2))
     assert fsinfo(path)[0] == free
     assert PlainReader(path).entry(fsinfo(path)[1]) == 0
+
+
+def test_no_entry_in_two_sectors_is_switched(tmp_path: Path) -> None:
+    """Entry 341 of FAT12 lies in two sectors and can be torn: its cluster moves with what it leads to."""
+    path = make_partition(tmp_path / "partition.img", EDITED[0])
+    copy_in(path, {"/A": b"a" * 200 * 512, "/B": bytes(range(256)) * 600, "/C": b"c" * 200 * 512})
+    before, start = possessions(path), path.read_bytes()
+    reader = PlainReader(path)
+    region = Extents.span(reader.offset(342), reader.offset(402))
+
+    def action(volume: Volume) -> None:
+        tx = Transaction(volume)
+        FatEditor(tx.view).vacate(region, tx, avoid=Extents())
+        tx.commit(None)
+
+    def check(disk: MemoryVolume) -> None:
+        path.write_bytes(disk.data)
+        assert not [text for text in fsck(path).complaints if not text.startswith(TOLERABLE)]
+        assert possessions(path) == before
+
+    run_power_cuts(lambda: MemoryVolume(start), action, check, "all", torn=12)
 
 
 def test_damage_is_refused(tmp_path: Path) -> None:

@@ -57,8 +57,10 @@ class Claimer:
         late = {name for name, claim in wanted.items() if self._is_late(claim, old.get(name), owned)}
         home = Home(self.fs, self.writer, self.store, self.when, reserved)
         folder = home.open(directory, late=bool(late))
+        for stage in (Stage.ALLOCATE, Stage.FOLLOW):
+            for claim in claims:
+                self._chain(claim.runs, stage)
         for name, claim in wanted.items():
-            self._chain(claim.runs)
             entry = self.files.get(name)
             if entry is None:
                 folder.insert(claim.name, PROTECTED, self._head(claim), claim.size, self.when, home.more)
@@ -125,8 +127,8 @@ class Claimer:
     def _head(self, claim: Claim) -> int:
         return self.geometry.cluster_at(int(claim.runs.array[0, 0])) if len(claim.runs) else 0
 
-    def _chain(self, runs: Runs) -> None:
-        """Chain the clusters along ``runs``: free ones at once, those that belong to a file after it has let go."""
+    def _chain(self, runs: Runs, stage: Stage) -> None:
+        """Chain the clusters along ``runs``: in ALLOCATE the free ones, in FOLLOW those that belonged to a file."""
         size, total, table = self.geometry.cluster_size, runs.total, self.writer.table
         for at in range(0, total, _WINDOW * size):
             path = self.geometry.clusters_of(runs.slice(at, (_WINDOW + 1) * size))
@@ -135,9 +137,8 @@ class Claimer:
                 following = np.append(following, self.geometry.end_of_chain)
             current = table.next[clusters].astype(np.int64)
             current = np.where(current > self.geometry.bad, self.geometry.end_of_chain, current)
-            free, changed = current == 0, (current != 0) & (current != following)
-            self.writer.set(clusters[free], following[free], Stage.ALLOCATE)
-            self.writer.set(clusters[changed], following[changed], Stage.FOLLOW)
+            chosen = current == 0 if stage is Stage.ALLOCATE else current != following
+            self.writer.set(clusters[chosen], following[chosen], stage)
 
     def _replace(self, folder: FolderWriter, entry: DirEntry, cluster: int, size: int, stage: Stage) -> None:
         date, time = fat_date(self.when), fat_time(self.when)

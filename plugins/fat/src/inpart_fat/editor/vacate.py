@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from inpart.errors import FilesystemDamaged, NoSpace
 from inpart.extents import Extents
-from inpart.units import format_size
+from inpart.units import SECTOR, format_size
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
@@ -57,9 +57,9 @@ class Region:
         self.cluster_size = table.geometry.cluster_size
         self.busy = table.used() & inside
         self.free = table.free() & ~inside & ~cluster_mask(table.geometry, avoid) & ~freed
-        self.left = int(np.count_nonzero(self.busy))
         if table.geometry.fat_bits == 12:
-            self._prefer_pairs()
+            self._spare_shared_bytes(table)
+        self.left = int(np.count_nonzero(self.busy))
         room = int(np.count_nonzero(self.free))
         if self.left > room:
             raise NoSpace(
@@ -68,15 +68,24 @@ class Region:
                 hint=f"free {format_size((self.left - room) * self.cluster_size)} on the file system",
             )
 
-    def _prefer_pairs(self) -> None:
-        """Two entries of FAT12 share a byte: where there is room, use clusters of which both are free.
+    def _spare_shared_bytes(self, table: AllocationTable) -> None:
+        """Two entries of FAT12 share a byte, and one in 341 lies in two sectors; choose so that no cut can harm either.
 
-        So the byte does not also hold an entry that changes in a later stage.
+        Where there is room, clusters are filled of which both are free, so that the byte does not hold an entry that
+        changes in another stage. And what is led to by an entry in two sectors, which can be torn, moves with the
+        cluster of that entry.
         """
-        partner = np.arange(len(self.free)) ^ 1
-        paired = self.free & self.free[np.minimum(partner, len(self.free) - 1)]
-        if np.count_nonzero(paired) >= self.left:
+        number = np.arange(len(self.free))
+        following = np.where(table.next < len(number), table.next, 0)
+        torn = table.used() & (number * 3 // 2 % SECTOR == SECTOR - 1)
+        busy = self.busy.copy()
+        while (more := torn & ~busy & busy[following]).any():
+            busy |= more
+        paired = self.free & self.free[np.minimum(number ^ 1, len(number) - 1)]
+        if np.count_nonzero(paired) >= np.count_nonzero(busy):
             self.free = paired
+        if np.count_nonzero(self.free) >= np.count_nonzero(busy):
+            self.busy = busy
 
     def next_batch(self, volume: Volume, table: AllocationTable) -> Batch:
         """The next clusters to be moved. Raises FilesystemDamaged, VolumeError."""
