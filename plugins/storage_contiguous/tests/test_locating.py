@@ -297,6 +297,15 @@ def test_a_disk_image_lying_in_a_file_hides_nothing() -> None:
     assert sorted(store.base for store in locate(part, SearchMethod.DISK)) == [0, MIB]
 
 
+def test_a_stale_container_of_the_whole_disk_does_not_hide_the_partitions() -> None:
+    disk, _ = filled(32 * MIB)
+    part, streams = filled(8 * MIB, seed=20)
+    disk.volume.write(MIB, part.volume.data)
+    found = {store.base: store for store in locate(disk, SearchMethod.PARTITION)}
+    assert set(found) == {0, MIB}
+    expect(found[MIB], streams)
+
+
 def test_a_new_container_over_an_old_one_counts() -> None:
     part, _ = filled()
     fresh = Partition(part.volume)

@@ -42,12 +42,13 @@ def without_stale(stores: Sequence[ContiguousStore]) -> list[ContiguousStore]:
 
 
 def own_stores(stores: Sequence[ContiguousStore]) -> list[ContiguousStore]:
-    """Those that were made for a partition that begins where the volume does; all if there is none with images.
+    """Without those that are older than one made for a partition that begins where the volume does.
 
-    The others are in somebody's disk images, lying about in the partition as files.
+    They are in somebody's disk images, lying about in the partition as files. A newer one may be that of a partition
+    on a disk that as a whole once was one, so it stays.
     """
-    own = [store for store in stores if store.base == 0]
-    return own if any(store.found for store in own) else list(stores)
+    newest = max((store.table.created for store in stores if store.base == 0 and store.found), default=0)
+    return [store for store in stores if store.base == 0 or store.table.created > newest]
 
 
 def _superseded(store: ContiguousStore, taken: Extents) -> ContiguousStore:
