@@ -168,6 +168,7 @@ DAMAGES = {
     "long name order": Damage("long-name", lambda p: p.set(p.slot(LONG) - 64, "LDIR_Ord", 9, long=True)),
     "long name without start": Damage("long-name", lambda p: p.volume.write(p.slot(LONG) - 4 * 32, b"\xe5")),
     "long name with cluster": Damage("long-name", lambda p: p.set(p.slot(LONG) - 32, "LDIR_FstClusLO", 7, long=True)),
+    "long name attributes": Damage("long-name", lambda p: p.set(p.slot(LONG) - 32, "LDIR_Attr", 0x4F, long=True)),
     "long name without file": Damage("long-name", lambda p: p.volume.write(p.slot(LONG), b"\xe5")),
     "root directory zeroed": Damage("lost-clusters", lambda p: _zero(p, "root-directory")),
     "second table differs": Damage("tables-differ", _other_copy),

@@ -93,9 +93,10 @@ def _check_long_names(slots: Slots) -> Iterator[Finding]:
     if len(slots.stray):
         where = f"slot {slots.stray[0]}"
         yield warning("long-name", "", f"{len(slots.stray)} pieces of long names belong to no file, from {where} on")
-    pointing = np.flatnonzero(slots.long & (slots.longs["LDIR_FstClusLO"] != 0))
+    odd = (slots.longs["LDIR_FstClusLO"] != 0) | (slots.longs["LDIR_Attr"] != structs.ATTR_LONG_NAME)
+    pointing = np.flatnonzero(slots.long & odd)
     if len(pointing):
-        yield warning("long-name", "", f"{len(pointing)} pieces of long names have a start cluster")
+        yield warning("long-name", "", f"{len(pointing)} pieces of long names have a start cluster or odd attributes")
     behind = np.frombuffer(slots.data, dtype=np.uint8)[slots.end * SLOT :: SLOT]
     left = np.count_nonzero((behind != structs.END_MARK) & (behind != structs.DELETED_MARK))
     if left:
