@@ -44,7 +44,7 @@ class FatEditor(FatFilesystem, FilesystemEditor):
             batch = work.next_batch(tx.view, writer.table)
             moved = Mover(batch, writer, rewritten).move()
             work.done(batch.sources[moved], batch.targets[moved])
-            if batch.index_of[self.geometry.root_cluster] >= 0:
+            if self.geometry.root_cluster in batch.sources:
                 self._reopen()
         writer.count(0)
         self._forget()

@@ -11,9 +11,9 @@ from inpart.units import MIB
 from numpy.typing import NDArray
 
 from inpart_fat.editor.bootfields import set_boot_field
-from inpart_fat.editor.cells import TableWriter, cluster_mask
+from inpart_fat.editor.cells import TableWriter
 from inpart_fat.editor.vacate import Batch
-from inpart_fat.geometry import Clusters
+from inpart_fat.geometry import Clusters, Geometry
 from inpart_fat.structs import DIR, SLOT
 
 Numbers = NDArray[np.int64]
@@ -36,8 +36,7 @@ class Mover:
         self.tx: Edits = writer.tx
         self._group = max(1, _GROUP_BYTES // self.geometry.cluster_size)
         self._moved = np.zeros(len(batch.sources), dtype=bool)
-        by_content = batch.tree.in_directory | cluster_mask(self.geometry, rewritten)
-        self._by_content = by_content[batch.sources]
+        self._by_content = batch.from_directory | _touched(rewritten, self.geometry, batch.sources)
         self._children()
 
     def _children(self) -> None:
@@ -46,14 +45,14 @@ class Mover:
         rank = np.empty(len(batch.order), dtype=np.int64)
         rank[batch.order] = np.arange(len(batch.order))
         above = tree.firsts[np.maximum(tree.parents, 0)]
-        index = np.where((tree.parents >= 0) & (tree.dotdots == above), batch.index_of[above], -1)
+        index = np.where((tree.parents >= 0) & (tree.dotdots == above), batch.index(above), -1)
         chosen = np.flatnonzero(index >= 0)
         chosen = chosen[np.argsort(rank[index[chosen]], kind="stable")]
         self._child_parent = index[chosen]
         self._child_rank = rank[self._child_parent]
         self._child_place = self.geometry.offsets(tree.firsts[chosen]) + SLOT
         self._is_first = np.zeros(len(batch.sources), dtype=bool)
-        named = batch.index_of[tree.firsts[1:]]
+        named = batch.index(tree.firsts[1:])
         self._is_first[named[named >= 0]] = True
 
     def move(self) -> Numbers:
@@ -109,8 +108,7 @@ class Mover:
         """Chain the new clusters, and let those that moved in earlier groups lead to them."""
         batch = self.batch
         following = batch.after[index].copy()
-        inside = following < self.geometry.entry_count
-        successor = np.where(inside, batch.index_of[np.where(inside, following, 0)], -1)
+        successor = batch.index(following)
         ready = (successor >= 0) & self._moved[successor]
         following[ready] = batch.targets[successor[ready]]
         self.writer.set(batch.targets[index], following, Stage.ALLOCATE)
@@ -154,7 +152,17 @@ class Mover:
     def _moved_to(self, places: Numbers) -> Numbers:
         """Where the bytes at ``places`` are now."""
         cluster = (places - self.geometry.data_start) // self.geometry.cluster_size + 2
-        index = self.batch.index_of[np.maximum(cluster, 0)]
+        index = self.batch.index(cluster)
         gone = (places >= self.geometry.data_start) & (index >= 0) & self._moved[index]
         distance = (self.batch.targets[index] - cluster) * self.geometry.cluster_size
         return np.where(gone, places + distance, places)
+
+
+def _touched(extents: Extents, geometry: Geometry, clusters: Clusters) -> NDArray[np.bool_]:
+    """True for each of ``clusters`` that has a byte in ``extents``."""
+    if not extents:
+        return np.zeros(len(clusters), dtype=bool)
+    offsets = geometry.offsets(clusters)
+    run = np.searchsorted(extents.array[:, 1], offsets, side="right")
+    starts = np.append(extents.array[:, 0], np.iinfo(np.int64).max)
+    return np.asarray(starts[run] < offsets + geometry.cluster_size)

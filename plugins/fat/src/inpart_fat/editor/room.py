@@ -57,7 +57,8 @@ class Holes:
 
 def mask_runs(mask: NDArray[np.bool_], first: int) -> tuple[Numbers, Numbers]:
     """Starts and lengths of the runs of true in ``mask``, whose element 0 is number ``first``."""
-    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    inner = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    edges = np.concatenate([[0][: int(mask[0])], inner, [len(mask)][: int(mask[-1])]]).astype(np.int64).reshape(-1, 2)
     return edges[:, 0] + first, edges[:, 1] - edges[:, 0]
 
 

@@ -34,7 +34,7 @@ class Tree:
 
     ``firsts``, ``parents`` and ``dotdots`` have an element for each directory: its first cluster (0 for a root of fixed
     size), the index of its parent, the cluster in its entry ``..`` (-1 for the root). ``places`` are the byte offsets
-    of the entries, ``heads`` the clusters they name. ``in_directory`` is true for each cluster of a directory.
+    of the entries, ``heads`` the clusters they name.
     """
 
     firsts: Clusters
@@ -42,7 +42,6 @@ class Tree:
     dotdots: Clusters
     places: Numbers
     heads: Clusters
-    in_directory: Mask
 
 
 @dataclass
@@ -55,8 +54,11 @@ class _Found:
     is_dir: Mask
 
 
-def read_tree(volume: Volume, table: AllocationTable, wanted: Mask) -> Tree:
-    """Walk all directories; ``wanted`` has an element for each table entry. Raises FilesystemDamaged, VolumeError."""
+def read_tree(volume: Volume, table: AllocationTable, wanted: Mask) -> tuple[Tree, Mask]:
+    """Walk all directories; ``wanted`` has an element for each table entry. Raises FilesystemDamaged, VolumeError.
+
+    Returns also a mask of the clusters that belong to directories.
+    """
     walker = _Walker(volume, table, wanted)
     level, parents = np.array([table.geometry.root_cluster], dtype=np.int64), np.array([-1], dtype=np.int64)
     columns: list[tuple[Numbers, ...]] = []
@@ -71,7 +73,7 @@ def read_tree(volume: Volume, table: AllocationTable, wanted: Mask) -> Tree:
         known += len(dotdots)
     firsts, above, dots = (np.concatenate(column) for column in zip(*columns, strict=True))
     places, heads = (np.concatenate(column) for column in zip(*entries, strict=True))
-    return Tree(firsts, above, dots, places, heads, walker.in_directory)
+    return Tree(firsts, above, dots, places, heads), walker.in_directory
 
 
 class _Walker:

@@ -35,6 +35,7 @@ class Batch:
     ``order`` lists indices chain by chain, directories first. ``after`` is the table entry of each source;
     ``preceding`` the index of the cluster before it in its chain, or -1. Exactly one thing refers to a source: the
     table entry of cluster ``cells``, the directory entry at byte ``places``, or, where both are -1, the boot sector.
+    ``from_directory`` is true for clusters of directories.
     """
 
     sources: Clusters
@@ -44,8 +45,18 @@ class Batch:
     preceding: Numbers
     cells: Clusters
     places: Numbers
-    index_of: NDArray[np.int32]
+    from_directory: Mask
     tree: Tree
+
+    def index(self, clusters: NDArray[np.integer]) -> Numbers:
+        """The index of each of ``clusters`` among the sources, or -1."""
+        return index_in(self.sources, clusters)
+
+
+def index_in(sources: Clusters, clusters: NDArray[np.integer]) -> Numbers:
+    """The index of each of ``clusters`` in ``sources``, which ascend and are not empty, or -1."""
+    found = np.minimum(np.searchsorted(sources, clusters), len(sources) - 1)
+    return np.where(sources[found] == clusters, found, -1)
 
 
 class Region:
@@ -105,20 +116,21 @@ class Region:
 
 def plan_batch(volume: Volume, table: AllocationTable, sources: Clusters, holes: Holes) -> Batch:
     """Find what refers to each of ``sources`` and choose its new place. Raises FilesystemDamaged, VolumeError."""
-    index_of = np.full(table.geometry.entry_count, -1, dtype=np.int32)
-    index_of[sources] = np.arange(len(sources))
-    tree = read_tree(volume, table, index_of >= 0)
+    wanted = np.zeros(table.geometry.entry_count, dtype=bool)
+    wanted[sources] = True
+    tree, in_directory = read_tree(volume, table, wanted)
+    from_directory = in_directory[sources]
     after = table.next[sources].astype(np.int64)
     _check_links(table, sources, after)
-    cells, places = _referrers(table, sources, index_of, tree)
-    preceding = np.where(cells >= 0, index_of[cells], -1).astype(np.int64)
+    cells, places = _referrers(table, sources, wanted, tree)
+    preceding = np.where(cells >= 0, index_in(sources, cells), -1)
     order, lengths = chain_order(preceding)
     if len(order) < len(sources):
         raise FilesystemDamaged("a cluster chain runs in a loop", hint=_HINT)
-    order, lengths = _directories_first(order, lengths, tree.in_directory[sources])
+    order, lengths = _directories_first(order, lengths, from_directory)
     targets = np.empty_like(sources)
     targets[order] = place(lengths, holes)
-    return Batch(sources, targets, order, after, preceding, cells, places, index_of, tree)
+    return Batch(sources, targets, order, after, preceding, cells, places, from_directory, tree)
 
 
 def _check_links(table: AllocationTable, sources: Clusters, after: Clusters) -> None:
@@ -130,25 +142,21 @@ def _check_links(table: AllocationTable, sources: Clusters, after: Clusters) -> 
         raise FilesystemDamaged(f"cluster {sources[~sound][0]} leads to one that holds no data", hint=_HINT)
 
 
-def _referrers(
-    table: AllocationTable, sources: Clusters, index_of: NDArray[np.int32], tree: Tree
-) -> tuple[Clusters, Numbers]:
+def _referrers(table: AllocationTable, sources: Clusters, wanted: Mask, tree: Tree) -> tuple[Clusters, Numbers]:
     """For each source the table entry, and the directory entry, that names it; -1 where there is none."""
     geometry = table.geometry
     cells, places = np.full(len(sources), -1, dtype=np.int64), np.full(len(sources), -1, dtype=np.int64)
     counts = np.zeros(len(sources), dtype=np.int64)
     for low in range(FIRST_CLUSTER, geometry.entry_count, _WINDOW):
         value = table.next[low : low + _WINDOW]
-        holders = np.flatnonzero((value >= FIRST_CLUSTER) & (value < geometry.entry_count))
-        named = index_of[value[holders]]
-        holders, named = holders[named >= 0] + low, named[named >= 0]
-        cells[named] = holders
+        holders = np.flatnonzero(wanted[np.where(value < geometry.entry_count, value, 0)])
+        named = index_in(sources, value[holders])
+        cells[named] = holders + low
         counts += np.bincount(named, minlength=len(sources))
-    named = index_of[tree.heads]
+    named = index_in(sources, tree.heads)
     places[named] = tree.places
     counts += np.bincount(named, minlength=len(sources))
-    if geometry.root_cluster and index_of[geometry.root_cluster] >= 0:
-        counts[index_of[geometry.root_cluster]] += 1
+    counts[sources == geometry.root_cluster] += 1
     wrong = np.flatnonzero(counts != 1)
     if len(wrong):
         what = "belongs to no file" if counts[wrong[0]] == 0 else f"is part of {counts[wrong[0]]} files"
