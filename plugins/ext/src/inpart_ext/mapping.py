@@ -1,0 +1,100 @@
+"""Where the content of inodes lies: the result of following extent trees and indirect blocks of many inodes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from inpart.errors import FilesystemDamaged
+from inpart.extents import Extents, Runs
+from inpart.volume import Volume
+from numpy.typing import NDArray
+
+from inpart_ext.extent_trees import follow_extents
+from inpart_ext.indirect import follow_indirect
+from inpart_ext.inodes import Inodes
+from inpart_ext.nodes import Nodes, Pieces, Problem
+from inpart_ext.structs import BAD_INO, EXTENTS_FL, I_BLOCK_OFFSET, INLINE_DATA_FL, S_IFDIR, S_IFLNK, S_IFREG
+
+FAST_SYMLINK = 60
+"""Targets of symbolic links below this many bytes stand in i_block."""
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Content and tree blocks of some inodes. ``owner`` in both parts is an index into ``inodes``, ascending."""
+
+    inodes: Inodes
+    pieces: Pieces
+    nodes: Nodes
+    problems: tuple[Problem, ...] = field(default=())
+
+    def require_sound(self) -> Mapping:
+        """Raise FilesystemDamaged with the first problem there is."""
+        for problem in self.problems:
+            raise FilesystemDamaged(
+                f"inode {int(self.inodes.numbers[problem.owner])}: {problem.message}",
+                hint="repair the file system with e2fsck; `inpart verify --level fs` shows all that is wrong",
+            )
+        return self
+
+    def runs(self, index: int = 0) -> Runs:
+        """Where the content of one inode lies, in file order, holes and what was never written as ``Runs.HOLE``.
+
+        Ends with the last block that is written or that i_size reaches; with bigalloc at the end of its cluster.
+        """
+        superblock = self.inodes.superblock
+        chosen = self.pieces.of(index)
+        chosen = chosen.pick(~chosen.uninit)
+        order = np.argsort(chosen.logical, kind="stable")
+        logical, physical, length = chosen.logical[order], chosen.physical[order], chosen.length[order]
+        ends = logical + length
+        gaps = logical - np.append(0, ends)[:-1]
+        rows = np.empty((2 * len(logical), 2), dtype=np.int64)
+        rows[0::2, 0], rows[0::2, 1] = Runs.HOLE, np.maximum(gaps, 0)
+        rows[1::2, 0], rows[1::2, 1] = physical * superblock.block_size, length
+        rows[:, 1] *= superblock.block_size
+        done = int(ends[-1]) * superblock.block_size if len(ends) else 0
+        missing = -(-int(self.inodes.size[index]) // superblock.cluster_size) * superblock.cluster_size - done
+        if missing > 0 and len(rows) and missing < superblock.cluster_size:
+            rows[-1, 1] += missing
+        elif missing > 0:
+            rows = np.concatenate([rows, np.array([[Runs.HOLE, missing]], dtype=np.int64)])
+        return Runs(rows)
+
+    def extents(self) -> Extents:
+        """Bytes of the volume that the inodes own: content, tree blocks and blocks of extended attributes."""
+        superblock = self.inodes.superblock
+        attributes = self.inodes.file_acl[self.inodes.file_acl > 0]
+        starts = np.concatenate([self.pieces.physical, self.nodes.block, attributes])
+        lengths = np.concatenate([self.pieces.length, np.ones(len(self.nodes.block) + len(attributes), dtype=np.int64)])
+        rows = np.clip(np.stack([starts, starts + lengths], axis=1), 0, superblock.blocks_count)
+        owned = Extents(rows * superblock.block_size).shift(-superblock.data_start).align_out(superblock.cluster_size)
+        return owned.shift(superblock.data_start)
+
+
+def map_inodes(volume: Volume, inodes: Inodes) -> Mapping:
+    """Follow the trees of inodes. What is damaged is left out and named in ``problems``. Raises VolumeError."""
+    roots = np.ascontiguousarray(inodes.raw[:, I_BLOCK_OFFSET : I_BLOCK_OFFSET + 60])
+    tree = has_blocks(inodes)
+    by_extents = np.flatnonzero(tree & (inodes.flags & EXTENTS_FL > 0)).astype(np.int64)
+    by_pointers = np.flatnonzero(tree & (inodes.flags & EXTENTS_FL == 0)).astype(np.int64)
+    parts = [
+        follow_extents(volume, inodes, by_extents, roots[by_extents]),
+        follow_indirect(volume, inodes, by_pointers, roots[by_pointers]),
+    ]
+    pieces = Pieces.joined([part[0] for part in parts])
+    nodes = Nodes.joined([part[1] for part in parts])
+    problems: Iterable[Problem] = (problem for part in parts for problem in part[2])
+    return Mapping(inodes, pieces, nodes, tuple(sorted(problems, key=lambda problem: problem.owner)))
+
+
+def has_blocks(inodes: Inodes) -> NDArray[np.bool_]:
+    """Which inodes have a tree of blocks in i_block: files, directories, long symbolic links, the bad blocks."""
+    wanted = np.isin(inodes.format, [S_IFREG, S_IFDIR]) | (inodes.numbers == BAD_INO)
+    fast = (inodes.size < FAST_SYMLINK) & (inodes.flags & EXTENTS_FL == 0)
+    wanted |= (inodes.format == S_IFLNK) & ~fast
+    return np.asarray(wanted & (inodes.flags & INLINE_DATA_FL == 0))
