@@ -236,22 +236,47 @@ def test_the_question_before_a_block_device_is_written(card: str, answer: str, c
     assert (Path(card).read_bytes() == before) == (code != ExitCode.DONE)
 
 
-def test_ctrl_c_leaves_no_image(made: Path, tmp_path: Path) -> None:
-    card = tmp_path / "slow.img"
-    noise = np.random.default_rng(6).integers(0, 16, 16 << 20, dtype=np.uint8).tobytes()
-    (tmp_path / "noise").write_bytes(noise)
-    subprocess.run(["mkfs.fat", "-F", "32", "-C", card, "131072"], check=True, capture_output=True)
-    subprocess.run(["mcopy", "-i", card, tmp_path / "noise", "::/noise"], check=True)
-    running = process("create", str(card), "--name", "one", "--encoding", "zstd:12", "--progress", "json")
+def large_card(folder: Path) -> tuple[str, bytes]:
+    """A partition with enough on it for Ctrl-C to come in between, and what is in its file."""
+    noise = np.random.default_rng(6).integers(0, 16, 32 << 20, dtype=np.uint8).tobytes()
+    (folder / "noise").write_bytes(noise)
+    subprocess.run(["mkfs.fat", "-F", "32", "-C", folder / "large.img", "131072"], check=True, capture_output=True)
+    subprocess.run(["mcopy", "-i", folder / "large.img", folder / "noise", "::/noise"], check=True)
+    return str(folder / "large.img"), noise
+
+
+def interrupted(phase: str, *arguments: str) -> list[str]:
+    """Send Ctrl-C as soon as a phase has begun; the lines on standard error after that."""
+    running = process(*arguments, "--progress", "json")
     assert running.stderr is not None
-    while '"imaging"' not in running.stderr.readline():
+    while f'"{phase}"' not in running.stderr.readline():
         assert running.poll() is None
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == ExitCode.INTERRUPTED
-    assert err.splitlines()[-1] == "inpart: interrupted"
-    assert run_cli(["list", str(card)]) == ExitCode.NO_IMAGE
+    return err.splitlines()
+
+
+def assert_sound(card: str, noise: bytes) -> None:
     checked = subprocess.run(["fsck.fat", "-n", card], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
-    back = subprocess.run(["mtype", "-i", card, "::/noise"], capture_output=True, check=True)
-    assert back.stdout == noise
+    assert subprocess.run(["mtype", "-i", card, "::/noise"], capture_output=True, check=True).stdout == noise
+
+
+def test_ctrl_c_in_a_create_leaves_no_image(tmp_path: Path) -> None:
+    card, noise = large_card(tmp_path)
+    lines = interrupted("imaging", "create", card, "--name", "one", "--encoding", "zstd:12")
+    assert lines[-1] == "inpart: interrupted"
+    assert run_cli(["list", card]) == ExitCode.NO_IMAGE
+    assert_sound(card, noise)
+
+
+def test_ctrl_c_in_a_restore_is_resumed(tmp_path: Path) -> None:
+    card, noise = large_card(tmp_path)
+    assert run_cli(["create", card, "--name", "one"]) == ExitCode.DONE
+    subprocess.run(["dd", "if=/dev/zero", f"of={card}", "bs=1M", "count=3", "conv=notrunc", "status=none"], check=True)
+    lines = interrupted("restoring", "restore", card)
+    assert lines[-1] == f"inpart: hint: finish it with: inpart resume {card}"
+    assert run_cli(["create", card, "--name", "two"]) == ExitCode.UNFINISHED
+    assert run_cli(["resume", card]) == ExitCode.DONE
+    assert_sound(card, noise)

@@ -11,6 +11,7 @@ from inpart.cli.command import Device, Image, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import printable, size
 from inpart.cli.policy import Verify
+from inpart.errors import Interrupted
 from inpart.operations.restore import RestoreOptions, RestoreReport, restore
 
 
@@ -44,7 +45,11 @@ def command(
         repair_table=repair_table,
         dry_run=run.dry_run,
     )
-    report = restore(run.session(given, writes_to=to or device), device, options)
+    target = to or device
+    try:
+        report = restore(run.session(given, writes_to=target), device, options)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", hint=f"finish it with: inpart resume {target}") from None
     run.show(report, _text(report))
 
 
