@@ -35,7 +35,7 @@ Device = Annotated[
 Image = Annotated[
     str | None,
     typer.Argument(
-        metavar="[IMAGE]",
+        metavar="IMAGE",
         help="An image: its name, the beginning of its id, 'latest' or 'factory'.",
         show_default=False,
     ),

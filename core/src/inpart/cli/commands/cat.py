@@ -19,7 +19,10 @@ JSON_LIMIT = 16 * MIB
 
 @_command()
 def command(run: Run, device: Device, words: Words = None) -> None:
-    """Write the content of a file to standard output; with --json as base64 in the key "data"."""
+    """Show the content of a file.
+
+    With --json as base64 in the key "data".
+    """
     image, paths = split_words(words)
     if len(paths) != 1:
         raise UsageError("cat takes one path", hint="such as: inpart cat disk.img#1 factory /etc/hostname")

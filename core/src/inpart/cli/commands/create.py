@@ -47,7 +47,7 @@ def command(
     allow_needs_replay: Annotated[bool, _allow(State.NEEDS_REPLAY)] = False,
     allow_hibernated: Annotated[bool, _allow(State.HIBERNATED)] = False,
 ) -> None:
-    """Make an image of a partition and keep it inside that partition."""
+    """Make an image and keep it inside the partition."""
     session = run.session(
         {"layout.name": layout, "encoding.default": encoding, "policy.min_free": min_free, "policy.verify": verify},
         writes_to=None if to else device,

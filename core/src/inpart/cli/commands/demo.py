@@ -21,7 +21,10 @@ def command(
         Path | None, typer.Option("--keep", metavar="DIRECTORY", help="Leave the disk there, to try things on it.")
     ] = None,
 ) -> None:
-    """Image a small disk into itself, wreck it, and bring it back; needs no rights and touches nothing else."""
+    """Wreck a small disk and bring it back.
+
+    It is made for that; nothing else is touched, and no rights are needed.
+    """
     steps: list[Step] = []
 
     def say(step: Step) -> None:

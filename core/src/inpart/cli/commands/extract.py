@@ -29,7 +29,10 @@ def command(
     exclude: Exclude = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
-    """Copy files and directories out, with their times; without IMAGE from the partition as it is now."""
+    """Copy files out of a partition or an image.
+
+    Without IMAGE from the partition as it is now. Times come along.
+    """
     image, paths = split_words(words)
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     session = run.session()

@@ -23,7 +23,10 @@ def command(
     min_free: MinFree = None,
     verify: Verify = None,
 ) -> None:
-    """Copy an image from a file into a partition, beside the images that are there."""
+    """Copy an image from a file into a partition.
+
+    The images that are there stay.
+    """
     given = {"layout.name": layout, "policy.min_free": min_free, "policy.verify": verify}
     report = import_image(run.session(given, writes_to=device), device, file, dry_run=run.dry_run)
     verb = "would import" if report.dry_run else "imported"

@@ -20,7 +20,7 @@ def command(
         bool, typer.Option("--whole-disk", help="Scan all of it, trusting no file system and no partition table.")
     ] = False,
 ) -> None:
-    """Find images, also where file system and partition table are gone."""
+    """Find images, however damaged the disk is."""
     found = locate_images(run.session(), device, whole_disk=whole_disk)
     for finding in found.findings:
         run.warn(finding)

@@ -25,7 +25,10 @@ def command(
     words: Words = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Show what is in directories, too.")] = False,
 ) -> None:
-    """List files and directories; without IMAGE those that are on the partition now."""
+    """List the files of a partition or of an image.
+
+    Without IMAGE those that are on the partition now.
+    """
     image, paths = split_words(words)
     with open_tree(run.session(), device, image) as tree:
         entries = chain.from_iterable(_entries(tree, path, recursive=recursive) for path in paths or ["/"])

@@ -12,7 +12,7 @@ from inpart.cli.output import table
 
 @_command()
 def command(run: Run) -> None:
-    """Show the plugins in use, and those that cannot be used."""
+    """Show which plugins are in use, and which fail."""
     found = plugins.load(run.configuration().disabled_plugins)
     run.show(found.report(), _text(found))
 

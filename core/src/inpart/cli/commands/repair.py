@@ -12,7 +12,10 @@ from inpart.operations.protection import Mended, repair_stores
 
 @_command(writes=True)
 def command(run: Run, device: Device) -> None:
-    """Write lost tables of contents again and claim clusters of images that are not claimed any more."""
+    """Mend the container of the images.
+
+    Writes lost tables of contents again, and claims clusters of images that are not claimed any more.
+    """
     report = repair_stores(run.session(writes_to=device), device, dry_run=run.dry_run)
     run.show(report, _text(report))
 

@@ -26,7 +26,10 @@ def command(
         ),
     ] = "full",
 ) -> None:
-    """Check, without changing anything; exit code 13 if something is wrong."""
+    """Check the file system or the images.
+
+    Changes nothing; the exit code is 13 if something needs mending.
+    """
     report = verify(run.session(), device, image, level)
     run.show(report, _text(report))
     if not report.ok:
