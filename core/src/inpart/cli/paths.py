@@ -11,7 +11,7 @@ from inpart.errors import UsageError
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[IMAGE] [PATH]",
+        metavar="IMAGE|PATH",
         help="An image, by name or id, 'latest' or 'factory'; and paths, which begin with /.",
         show_default=False,
     ),
