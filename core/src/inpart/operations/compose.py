@@ -45,14 +45,15 @@ class Retained:
 class Composition:
     """``view`` shows the partition as it will be; ``extents`` of it are written, ``anchors`` last, the first of all.
 
-    ``moved`` bytes lie elsewhere than in the image, because a retained image is where they were. ``empty`` are
-    allocated bytes that the image does not hold; they read as zeros.
+    ``moved`` bytes lie elsewhere than in the image, because a retained image is where they were. Outside ``altered``
+    the view shows what the image holds.
     """
 
     view: Volume
     extents: Extents
     anchors: tuple[Extents, ...]
     moved: int
+    altered: Extents
     provider: FilesystemProvider | None
 
 
@@ -87,7 +88,7 @@ def compose(session: Session, image: Volume, used: Extents, place: Place, retain
         return _plain(view, used, retained)
     if not isinstance(filesystem, FilesystemEditor):
         return _plain(view, used, retained, filesystem)
-    view, moved = _make_room(session, view, provider, retained)
+    view, moved, altered = _make_room(session, view, provider, retained)
     tx = Transaction(view)
     editor = edit(provider, tx.view)
     editor.adapt(place, tx)
@@ -96,7 +97,7 @@ def compose(session: Session, image: Volume, used: Extents, place: Place, retain
     final = provider.open(tx.view)
     _prove(final)
     extents = (final.allocated() | used) - retained.extents
-    return Composition(tx.view, extents, _anchors(final.system_areas()), moved, provider)
+    return Composition(tx.view, extents, _anchors(final.system_areas()), moved, altered | tx.changed(), provider)
 
 
 def _plain(view: Volume, used: Extents, retained: Retained, filesystem: Filesystem | None = None) -> Composition:
@@ -108,13 +109,15 @@ def _plain(view: Volume, used: Extents, retained: Retained, filesystem: Filesyst
             hint="restore with --no-retain, or to another partition with --to",
         )
     areas = filesystem.system_areas() if filesystem else ()
-    return Composition(view, used, _anchors(areas) or (Extents.span(0, 4096) & used,), 0, None)
+    return Composition(view, used, _anchors(areas) or (Extents.span(0, 4096) & used,), 0, Extents(), None)
 
 
-def _make_room(session: Session, view: Volume, provider: FilesystemProvider, retained: Retained) -> tuple[Volume, int]:
+def _make_room(
+    session: Session, view: Volume, provider: FilesystemProvider, retained: Retained
+) -> tuple[Volume, int, Extents]:
     """Move what the image has where retained images lie; each batch is a view upon the one before."""
     region = retained.extents
-    moved = 0
+    moved, altered = 0, Extents()
     while edit(provider, view).allocated() & region:
         tx = Transaction(view)
         try:
@@ -124,10 +127,10 @@ def _make_room(session: Session, view: Volume, provider: FilesystemProvider, ret
             raise NoSpace(f"the retained images leave too little room: {error.message}", hint=hint) from None
         if not batch.moved:
             raise NoSpace(f"{batch.remaining} bytes lie where retained images are and cannot be moved")
-        view, moved = tx.view, moved + batch.moved
+        view, moved, altered = tx.view, moved + batch.moved, altered | tx.changed()
     if moved:
         session.warn(f"{format_size(moved)} of files are restored to other clusters: retained images are in their old")
-    return view, moved
+    return view, moved, altered
 
 
 def _prove(final: Filesystem) -> None:

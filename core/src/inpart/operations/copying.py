@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ import numpy as np
 from inpart.checksums import all_zero, crc32c
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
-from inpart.image import ordered_map
+from inpart.image import ImageReader, ordered_map
 from inpart.volume import Volume
 
 DEPTH = 6
@@ -30,8 +30,9 @@ class Written:
 
 @dataclass(frozen=True)
 class CopyRequest:
-    """``extents`` of ``source`` go to ``target``, in windows of ``window`` bytes.
+    """``extents`` of ``source`` go to ``target``, chunk by chunk of ``image``.
 
+    ``source`` shows what ``image`` holds except in ``altered``: whole chunks then need not be copied in memory.
     ``changed_only`` reads the target first and writes what differs; ``fresh`` says that the target reads as zeros, so
     that zeros need not be written.
     """
@@ -39,7 +40,8 @@ class CopyRequest:
     source: Volume
     target: Volume
     extents: Extents
-    window: int
+    image: ImageReader
+    altered: Extents
     changed_only: bool = False
     fresh: bool = False
 
@@ -79,25 +81,41 @@ def read_back(target: Volume, written: Written, progress: Callable[[int], None])
 
 def _windows(request: CopyRequest) -> list[Extents]:
     """The extents in groups that lie in the same window."""
-    pieces = request.extents.split(request.window)
+    pieces = request.extents.split(request.image.chunk_size)
     if not len(pieces):
         return []
-    cuts = np.flatnonzero(np.diff(pieces[:, 0] // request.window)) + 1
+    cuts = np.flatnonzero(np.diff(pieces[:, 0] // request.image.chunk_size)) + 1
     return [Extents(part) for part in np.split(pieces, cuts)]
 
 
 def _fetch(request: CopyRequest, extents: Extents) -> tuple[Extents, list[Piece], int]:
     pieces: list[Piece] = []
     crc = 0
-    for start, end in extents:
-        data = memoryview(bytearray(end - start))
-        request.source.readinto(start, data)
+    for start, data in _contents(request, extents):
         crc = crc32c(data, crc)
         if request.changed_only:
             pieces += _differing(request.target, start, data)
         elif not (request.fresh and all_zero(data)):
             pieces.append((start, data))
     return extents, pieces, crc
+
+
+def _contents(request: CopyRequest, extents: Extents) -> Iterator[Piece]:
+    """The bytes of ``extents``, which lie in one chunk: as they were decoded where nothing in the chunk is altered."""
+    number = extents.start // request.image.chunk_size
+    held = request.image.chunk_extents(number)
+    if request.altered & extents or not held.covers(extents):
+        for start, end in extents:
+            data = memoryview(bytearray(end - start))
+            request.source.readinto(start, data)
+            yield start, data
+        return
+    chunk = memoryview(request.image.read_chunk(number))
+    before = np.cumsum(held.array[:, 1] - held.array[:, 0])
+    for start, end in extents:
+        run = int(np.searchsorted(held.array[:, 1], start, side="right"))
+        at = int(before[run]) - int(held.array[run, 1]) + start
+        yield start, chunk[at : at + end - start]
 
 
 def _differing(target: Volume, start: int, data: memoryview) -> list[Piece]:

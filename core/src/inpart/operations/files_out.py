@@ -8,11 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from inpart.errors import NoSpace, UsageError, VolumeError
-from inpart.units import MIB
-from inpart.volume import Buffer
+from inpart.volume import Buffer, FileWriter
 
 _ENOSPC = 28
-_WRITE_BACK = 16 * MIB
 
 
 class NewFile:
@@ -22,7 +20,7 @@ class NewFile:
         """Raises UsageError if ``path`` exists or its folder does not."""
         self.wanted = path
         self.path = path.with_name(f"{path.name}.part")
-        self._advised = 0
+        self._size = 0
         self._refuse_existing()
         try:
             self._file = self.path.open("xb", buffering=0)
@@ -31,6 +29,7 @@ class NewFile:
             raise UsageError(f"{self.path} exists already", hint=hint) from None
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}", hint="name a file in a folder you can write to") from None
+        self._writer = FileWriter(self._file.fileno())
 
     def _refuse_existing(self) -> None:
         if self.wanted.exists():
@@ -38,22 +37,13 @@ class NewFile:
 
     def write(self, data: Buffer) -> None:
         """Append. Raises NoSpace, VolumeError."""
-        view = memoryview(data)
         try:
-            while view:
-                view = view[self._file.write(view) or 0 :]
-            self._start_write_back()
+            self._writer.write(self._size, data)
         except OSError as error:
             if error.errno == _ENOSPC:
                 raise NoSpace(f"no space left for {self.wanted}, which is removed again") from None
             raise VolumeError(f"{self.wanted}: cannot write: {error.strerror}") from None
-
-    def _start_write_back(self) -> None:
-        """Linux begins to write dirty pages out, without waiting for them, when told that they are not needed."""
-        end = self._file.tell()
-        if end - self._advised >= _WRITE_BACK:
-            os.posix_fadvise(self._file.fileno(), self._advised, end - self._advised, os.POSIX_FADV_DONTNEED)
-            self._advised = end
+        self._size += len(data)
 
     def flush(self) -> None:
         """Return when everything is on the medium."""
@@ -65,6 +55,7 @@ class NewFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._writer.close()
         self._file.close()
         if error is not None:
             self.path.unlink(missing_ok=True)

@@ -148,8 +148,7 @@ def _rewrite_of(
     return Rewrite(
         target=destination.volume,
         composition=composition,
-        window=image.reader.chunk_size,
-        image_id=image.reader.manifest.id_bytes,
+        image=image.reader,
         store_id=store.store_id if store else bytes(16),
         journal=store.journal() if store else Runs(),
         retain=options.retain,

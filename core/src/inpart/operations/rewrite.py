@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from inpart.contracts import Severity
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
+from inpart.image import ImageReader
 from inpart.operations.compose import Composition
 from inpart.operations.copying import CopyRequest, Written, copy_extents, read_back
 from inpart.operations.partition import describe
@@ -26,8 +27,7 @@ class Rewrite:
 
     target: Volume
     composition: Composition
-    window: int
-    image_id: bytes
+    image: ImageReader
     store_id: bytes
     journal: Runs
     retain: bool
@@ -65,18 +65,24 @@ def rewrite(session: Session, job: Rewrite) -> int:
 
 def _record(job: Rewrite) -> RestoreRecord:
     options = json.dumps({"retain": job.retain, "changed_only": job.changed_only}).encode()
-    return RestoreRecord(job.image_id, job.store_id, options)
+    return RestoreRecord(job.image.manifest.id_bytes, job.store_id, options)
 
 
 def _copy(session: Session, job: Rewrite, extents: Extents, name: str, *, changed_only: bool) -> Written:
-    request = CopyRequest(job.composition.view, job.target, extents, job.window, changed_only, job.fresh)
+    composition = job.composition
+    request = CopyRequest(
+        composition.view, job.target, extents, job.image, composition.altered, changed_only, job.fresh
+    )
     with session.progress.phase(name, extents.total) as advance:
         return copy_extents(request, advance)
 
 
 def _prove(session: Session, job: Rewrite, written: Written) -> None:
-    """Read back what was written, and let the file system check itself."""
-    if session.policy.verify != "none":
+    """Read back what was written, and let the file system check itself.
+
+    A new file is read back only with ``full``: each chunk of it was proven by its digest, and it can be made again.
+    """
+    if session.policy.verify == "full" or (session.policy.verify == "stored" and not job.fresh):
         job.target.forget()
         total = sum(extents.total for extents, _ in written.checksums)
         with session.progress.phase("reading back", total) as advance:
