@@ -103,14 +103,16 @@ class Inodes:
             return self["i_file_acl_lo"]
         return self.wide("i_file_acl_lo", "i_file_acl_high", 32)
 
-    def seconds(self, name: str) -> Numbers:
-        """A time in seconds since 1970: ``i_mtime`` and the like with their extra bits."""
-        base = self.fields[name].astype(np.int32).astype(np.int64)
-        return base + ((self[f"{name}_extra"] & 3) << 32)
+    @cached_property
+    def mtime(self) -> Numbers:
+        """i_mtime in seconds since 1970, with the two more bits that i_mtime_extra has."""
+        base = self.fields["i_mtime"].astype(np.int32).astype(np.int64)
+        return np.asarray(base + ((self["i_mtime_extra"] & 3) << 32), dtype=np.int64)
 
-    def nanoseconds(self, name: str) -> Numbers:
-        """The nanoseconds of a time."""
-        return self[f"{name}_extra"] >> 2
+    @cached_property
+    def mtime_nanoseconds(self) -> Numbers:
+        """The nanoseconds of i_mtime."""
+        return self["i_mtime_extra"] >> 2
 
     @cached_property
     def csum_seeds(self) -> NDArray[np.uint32]:

@@ -65,6 +65,17 @@ class Mapping:
             rows = np.concatenate([rows, np.array([[Runs.HOLE, missing]], dtype=np.int64)])
         return Runs(rows)
 
+    def touching(self, extents: Extents) -> set[int]:
+        """Numbers of the inodes that own bytes in ``extents``."""
+        size = self.inodes.superblock.block_size
+        attributes = np.flatnonzero(self.inodes.file_acl)
+        owner = np.concatenate([self.pieces.owner, self.nodes.owner, attributes])
+        start = np.concatenate([self.pieces.physical, self.nodes.block, self.inodes.file_acl[attributes]]) * size
+        length = np.concatenate([self.pieces.length, np.ones(len(owner) - len(self.pieces), dtype=np.int64)]) * size
+        first = np.searchsorted(extents.array[:, 1], start, side="right")
+        last = np.searchsorted(extents.array[:, 0], start + length, side="left")
+        return set(self.inodes.numbers[owner[first < last]].tolist())
+
     def extents(self) -> Extents:
         """Bytes of the volume that the inodes own: content, tree blocks and blocks of extended attributes."""
         superblock = self.inodes.superblock

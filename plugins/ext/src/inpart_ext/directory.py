@@ -1,0 +1,103 @@
+"""Directories: the blocks or inline data that hold them, and their entries with the places where they stand."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from inpart.errors import FilesystemDamaged
+from inpart.units import MIB
+from inpart.volume import Volume
+
+from inpart_ext.bitmaps import read_blocks
+from inpart_ext.entries import Slots, parse_blocks
+from inpart_ext.inodes import Inodes, InodeTable
+from inpart_ext.mapping import map_inodes
+from inpart_ext.structs import I_BLOCK_OFFSET, INLINE_DATA_FL, S_IFDIR
+from inpart_ext.xattr import inline_place
+
+WINDOW = MIB
+INLINE_START = 4
+"""An inline directory starts with the number of its parent; ``.`` and ``..`` are not stored."""
+_KEPT = 8
+
+
+class DirEntry(NamedTuple):
+    """One entry; ``place`` is the byte of the volume at which it stands, ``rec_len`` how far it reaches."""
+
+    inode: int
+    name: bytes
+    file_type: int
+    place: int
+    rec_len: int
+
+
+class DirectoryReader:
+    """Gives the entries of directories by inode number; keeps the last few directories."""
+
+    def __init__(self, volume: Volume, table: InodeTable) -> None:
+        """Nothing is read yet."""
+        self.volume = volume
+        self.table = table
+        self.superblock = table.superblock
+        self._kept: OrderedDict[int, dict[bytes, DirEntry]] = OrderedDict()
+
+    def entries(self, number: int) -> dict[bytes, DirEntry]:
+        """The used entries of a directory by name, without ``.`` and ``..``; the first one counts.
+
+        Raises FilesystemDamaged if the inode is no directory. Blocks are read as far as they can be.
+        """
+        if number not in self._kept:
+            found: dict[bytes, DirEntry] = {}
+            for entry in self.read(self.table.one(number)):
+                if entry.name not in {b".", b".."}:
+                    found.setdefault(entry.name, entry)
+            self._kept[number] = found
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[number]
+
+    def read(self, inode: Inodes) -> Iterator[DirEntry]:
+        """The used entries of one directory as they stand, ``.`` and ``..`` included. Raises FilesystemDamaged."""
+        for slots, places in self.slots(inode):
+            used = slots.pick((slots.inode > 0) & (slots.name_len > 0))
+            place = places[used.row] + used.offset
+            columns = (used.inode, used.file_type, place, used.rec_len)
+            numbers = zip(*(column.tolist() for column in columns), strict=True)
+            for name, (target, kind, at, length) in zip(used.names(), numbers, strict=True):
+                yield DirEntry(target, name, kind, at, length)
+
+    def slots(self, inode: Inodes) -> Iterator[tuple[Slots, np.ndarray[tuple[int], np.dtype[np.int64]]]]:
+        """All records of one directory, window by window, each with the byte of the volume at which its blocks start.
+
+        Raises FilesystemDamaged if the inode is no directory.
+        """
+        if int(inode.format[0]) != S_IFDIR:
+            raise FilesystemDamaged(f"inode {int(inode.numbers[0])} is not a directory")
+        if int(inode.flags[0]) & INLINE_DATA_FL:
+            yield from self._inline(inode)
+            return
+        size = self.superblock.block_size
+        pieces = map_inodes(self.volume, inode).pieces
+        blocks = np.repeat(pieces.physical - np.cumsum(pieces.length) + pieces.length, pieces.length)
+        blocks = blocks + np.arange(len(blocks))
+        step = max(1, WINDOW // size)
+        for start in range(0, len(blocks), step):
+            window = blocks[start : start + step]
+            yield parse_blocks(read_blocks(self.volume, size, window)), window * size
+
+    def _inline(self, inode: Inodes) -> Iterator[tuple[Slots, np.ndarray[tuple[int], np.dtype[np.int64]]]]:
+        raw, base = inode.raw[0].tobytes(), int(inode.places[0])
+        rest, length = inline_place(raw)
+        first = I_BLOCK_OFFSET + INLINE_START
+        for start, end in ((first, I_BLOCK_OFFSET + 60), (rest, rest + length // 4 * 4)):
+            if end - start >= 12:
+                data = np.frombuffer(raw[start:end], dtype=np.uint8).reshape(1, -1)
+                yield parse_blocks(data), np.array([base + start], dtype=np.int64)
+
+    def inline_parent(self, inode: Inodes) -> int:
+        """The parent of an inline directory."""
+        raw = inode.raw[0, I_BLOCK_OFFSET : I_BLOCK_OFFSET + INLINE_START].tobytes()
+        return int.from_bytes(raw, "little")

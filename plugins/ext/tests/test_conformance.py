@@ -1,0 +1,43 @@
+"""ext2, ext3 and ext4 conform to the kit of file-system trees, with every feature that mke2fs offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from extmaker import MATRIX, dumpe2fs_used, e2fsck, make_filled, run
+from inpart.testing.filesystem_kit import FilesystemTreeKit, Specimen, volume_file
+from inpart.volume import Volume
+from inpart_ext.plugin import inpart_filesystems
+
+NAMES = (
+    *("ext2-1k", "ext2-4k", "ext2-old-inodes", "ext3-1k", "ext4-no-journal", "ext4-bigalloc", "ext4-meta-bg"),
+    *("ext4-uninit-bg", "ext4-inline", "ext4-csum-seed"),
+)
+RECIPES = {recipe.name: recipe for recipe in MATRIX if recipe.name in NAMES}
+OTHERS = ("/fast link", "/slow link", "/hard link", "/null", "/block", "/pipe", "/sock", "/lost+found")
+
+
+class TestExt(FilesystemTreeKit):
+    provider = inpart_filesystems()[0]
+    variants = tuple(RECIPES)
+    resident_limit = 160
+
+    def make(self, variant: str) -> Specimen:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "partition.img"
+            files = make_filled(path, RECIPES[variant], entries=60)
+            del files["/hard link"]  # shares its blocks with another file, as it should
+            used = dumpe2fs_used(path)[1]
+            return Specimen(
+                path.read_bytes(),
+                files,
+                used,
+                has_copies="Backup superblock at" in run("dumpe2fs", path),
+                others=OTHERS,
+            )
+
+    def complaints(self, volume: Volume) -> Sequence[str]:
+        with volume_file(volume) as path:
+            return e2fsck(path)
