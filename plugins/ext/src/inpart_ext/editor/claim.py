@@ -1,0 +1,239 @@
+"""Claiming and releasing: files in ``/.inpart`` that own given blocks, in an order that no power cut can harm.
+
+What a file or directory consists of is written to new blocks and shown by one sector, the one with its inode, in stage
+SWITCH. A file that takes over blocks of another one is *late*: until stage RELEASE its inode is empty.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from inpart.contracts import Claim, Edits, Stage
+from inpart.errors import FilesystemUnsupported, NoSpace, UsageError
+from inpart.extents import Extents, Runs
+
+from inpart_ext.editor.blocks import Numbers, Room, extents_of, in_blocks, rows_of, run_rows
+from inpart_ext.editor.folder import Folder
+from inpart_ext.editor.ground import Ground
+from inpart_ext.editor.records import I_BLOCK_SIZE, Inode, new_inode
+from inpart_ext.editor.store import NAME, check_directory, find_store, foreign
+from inpart_ext.editor.trees import COUNT, PHYSICAL, Tree, build, map_of, merged
+from inpart_ext.features import RoCompat
+from inpart_ext.structs import FT_DIR, FT_REG_FILE, ROOT_INO, S_IFDIR, S_IFREG
+
+_MAX_NAME = 255
+_MAX_LINKS = 65000
+_SMALL_FILE = (1 << 31) - 1
+_NO_ROWS: Numbers = np.empty((0, 4), dtype=np.int64)
+_NO_BLOCKS: Numbers = np.empty(0, dtype=np.int64)
+
+
+@dataclass
+class _Owned:
+    """A file that is there: its inode, its map and the blocks of its tree."""
+
+    inode: Inode
+    rows: Numbers
+    nodes: Numbers
+
+
+class Claimer:
+    """One call of ``claim`` or ``release``."""
+
+    def __init__(self, tx: Edits) -> None:
+        """Raises FilesystemUnsupported if ``/.inpart`` is a file or the root directory cannot be edited."""
+        self.ground = Ground(tx)
+        self.ledger = self.ground.ledger
+        self.block_size = self.ground.block_size
+        root = self.ground.inode(ROOT_INO)
+        check_directory(root)
+        self.root, self.root_nodes = self.ground.folder(root)
+        number = find_store(self.root)
+        self.home: Folder | None = None
+        self.home_nodes = _NO_BLOCKS
+        if number:
+            inode = self.ground.inode(number)
+            if not inode.is_dir:
+                raise foreign()
+            check_directory(inode)
+            self.home, self.home_nodes = self.ground.folder(inode)
+        self.files = self.home.names() if self.home is not None else {}
+        self._new_names: dict[bytes, int] = {}
+
+    def claim(self, claims: Sequence[Claim], directory: Runs) -> None:
+        """Raises NoSpace, UsageError, FilesystemUnsupported, FilesystemDamaged."""
+        wanted = self._check(claims)
+        if not wanted:
+            return
+        every = _union(in_blocks(claim.runs.extents(), self.block_size) for claim in claims)
+        pool = in_blocks(directory.extents(), self.block_size)
+        if every & pool:
+            raise UsageError("the directory /.inpart and its files are to have the same clusters")
+        old = {name: self._owned(self.files[name]) for name in wanted if name in self.files}
+        owned = _union(_data(one) for one in old.values())
+        self._check_free(every - owned)
+        free = self.ground.free()
+        self._rooms(pool & free, free - every - pool)
+        freed = self.ledger.desk.freed
+        for name, claim in wanted.items():
+            rows, before = run_rows(claim.runs, self.block_size), old.get(name)
+            if before is not None and _same(before, claim, rows):
+                continue
+            others = (owned | freed) - (_data(before) if before is not None else Extents())
+            self._put(name, claim, rows, before, late=bool(extents_of(rows) & others))
+        self.ledger.take(rows_of(every - owned))
+        self.ledger.give(rows_of(owned - every))
+        self._show()
+        self.ledger.settle()
+
+    def release(self, names: Sequence[str]) -> None:
+        """Raises UsageError for a name that is not there, FilesystemDamaged, NoSpace."""
+        keys = [_key(name) for name in names]
+        missing = [name for name, key in zip(names, keys, strict=True) if key not in self.files]
+        if missing or self.home is None:
+            raise UsageError(f"there is no file {missing[0] if missing else ''} in /.inpart")
+        free = self.ground.free()
+        self._rooms(Extents(), free)
+        for key in dict.fromkeys(keys):
+            self.home.remove(key)
+            self._drop(self._owned(self.files[key]))
+        if self.home.names():
+            self.ground.store(self.home, self.home_nodes, Stage.SWITCH, self._meta)
+        else:
+            self._drop(_Owned(self.home.inode, self.home.rows, self.home_nodes))
+            self.root.remove(NAME)
+            self._link_root(-1)
+            self.ground.store(self.root, self.root_nodes, Stage.SWITCH, self._root_block)
+        self.ledger.settle()
+
+    def _check(self, claims: Sequence[Claim]) -> dict[bytes, Claim]:
+        """The claims by name."""
+        superblock, size = self.ground.superblock, self.block_size
+        area = Extents.span(superblock.data_start, superblock.data_end)
+        for claim in claims:
+            if (claim.runs.array % size).any() or not area.covers(claim.runs.extents()):
+                raise UsageError(f"{claim.name} is to be put where no clusters are")
+            if claim.runs.total != -(-claim.size // size) * size:
+                raise UsageError(f"{claim.name} has {claim.size} bytes and {claim.runs.total} bytes of clusters")
+            if claim.size > _SMALL_FILE and not superblock.has(RoCompat.LARGE_FILE):
+                raise FilesystemUnsupported(
+                    f"{claim.name} would have {claim.size} bytes, and the file system has no large_file",
+                    hint="choose a smaller file size limit",
+                )
+        wanted = {_key(claim.name): claim for claim in claims}
+        total = sum(claim.runs.total for claim in claims)
+        if len(wanted) < len(claims) or _union(claim.runs.extents() for claim in claims).total != total:
+            raise UsageError("two files are to have the same name or the same clusters")
+        return wanted
+
+    def _check_free(self, blocks: Extents) -> None:
+        """Raise NoSpace if one of ``blocks`` is in use."""
+        taken = blocks & in_blocks(self.ground.used, self.block_size)
+        if taken:
+            raise NoSpace(
+                f"block {taken.start} is to be claimed, but it is in use",
+                hint="the file system has changed meanwhile; repeat the command",
+            )
+
+    def _rooms(self, pool: Extents, others: Extents) -> None:
+        self._pool, self._others = Room(rows_of(pool)), Room(rows_of(others))
+
+    def _meta(self) -> int:
+        """A block for the directory or a tree: one that is meant for it, or the lowest that is free."""
+        return self._pool.take_one() if self._pool.left else self._root_block()
+
+    def _root_block(self) -> int:
+        return int(self._others.take(1)[0, 0])
+
+    def _owned(self, number: int) -> _Owned:
+        inode = self.ground.inode(number)
+        return _Owned(inode, *self.ground.rows(inode))
+
+    def _put(self, name: bytes, claim: Claim, rows: Numbers, before: _Owned | None, *, late: bool) -> None:
+        """Let a file have its blocks; one that is late is empty until RELEASE."""
+        if before is None:
+            inode = new_inode(self.ground.table, self.ledger.new_inode(directory=False), S_IFREG | 0o400)
+        else:
+            inode = before.inode
+            self.ledger.give(_single_rows(before.nodes))
+        if before is None or late:
+            self._set(inode, 0, Tree(build(inode, _NO_ROWS, self._meta).i_block), 0)
+            self.ground.write(inode, Stage.LINK if before is None else Stage.SWITCH)
+        tree = build(inode, map_of(rows), self._meta)
+        self.ground.fill_blocks(tree.blocks)
+        self._set(inode, claim.size, tree, int(rows[:, 1].sum()))
+        visible = Stage.LINK if before is None else Stage.SWITCH
+        self.ground.write(inode, Stage.RELEASE if late else visible)
+        if before is None:
+            self._new_names[name] = inode.number
+
+    def _set(self, inode: Inode, size: int, tree: Tree, count: int) -> None:
+        inode.size, inode.i_block = size, tree.i_block
+        inode["i_blocks_lo"] = inode["i_blocks_high"] = 0
+        inode.add_blocks(count + len(tree.blocks) + (1 if inode.file_acl else 0))
+
+    def _show(self) -> None:
+        """Enter new names into the directory; make it if there is none."""
+        if not self._new_names:
+            return
+        stage = Stage.SWITCH
+        if self.home is None:
+            inode = new_inode(self.ground.table, self.ledger.new_inode(directory=True), S_IFDIR | 0o700)
+            inode.i_block = build(inode, _NO_ROWS, self._meta).i_block
+            self.home = Folder(self.ground.tx.view, inode, _NO_ROWS)
+            self.home.start(ROOT_INO, FT_DIR)
+            self.root.insert(NAME, inode.number, FT_DIR)
+            self._link_root(1)
+            stage = Stage.LINK
+        for name, number in self._new_names.items():
+            self.home.insert(name, number, FT_REG_FILE)
+        self.ground.store(self.home, self.home_nodes, stage, self._meta)
+        if self.root.changed:
+            self.ground.store(self.root, self.root_nodes, Stage.SWITCH, self._root_block)
+
+    def _link_root(self, change: int) -> None:
+        """A directory that cannot count its subdirectories has a link count of 1 and keeps it."""
+        links = self.root.inode["i_links_count"]
+        if links == 1:
+            return
+        if links + change >= _MAX_LINKS:
+            raise FilesystemUnsupported("the root directory has too many subdirectories")
+        self.root.inode["i_links_count"] = links + change
+
+    def _drop(self, owned: _Owned) -> None:
+        """Delete an inode that no name leads to after SWITCH, and give back its blocks."""
+        inode = owned.inode
+        self.ledger.give(owned.rows[:, [PHYSICAL, COUNT]])
+        self.ledger.give(_single_rows(owned.nodes))
+        self.ledger.give_inode(inode.number, directory=inode.is_dir)
+        inode["i_links_count"], inode["i_flags"], inode["i_dtime"] = 0, 0, int(time.time())
+        self._set(inode, 0, Tree(bytes(I_BLOCK_SIZE)), 0)
+        self.ground.write(inode, Stage.FOLLOW)
+
+
+def _key(name: str) -> bytes:
+    """A name as it is stored. Raises UsageError."""
+    key = name.encode()
+    if not 0 < len(key) <= _MAX_NAME or b"/" in key or b"\0" in key or key in (b".", b".."):
+        raise UsageError(f"{name!r} cannot be the name of a file")
+    return key
+
+
+def _union(parts: Iterable[Extents]) -> Extents:
+    arrays = [part.array for part in parts]
+    return Extents(np.concatenate(arrays)) if arrays else Extents()
+
+
+def _data(owned: _Owned) -> Extents:
+    return extents_of(owned.rows[:, [PHYSICAL, COUNT]])
+
+
+def _single_rows(blocks: Numbers) -> Numbers:
+    return np.stack([blocks, np.ones_like(blocks)], axis=1)
+
+
+def _same(owned: _Owned, claim: Claim, rows: Numbers) -> bool:
+    return owned.inode.size == claim.size and np.array_equal(merged(owned.rows), merged(map_of(rows)))

@@ -1,0 +1,115 @@
+"""What all edits stand on: the file system as the transaction's view shows it, its inodes and their trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from inpart.contracts import Edits, Stage
+from inpart.errors import FilesystemDamaged
+from inpart.extents import Extents
+
+from inpart_ext.bitmaps import Bitmaps
+from inpart_ext.editor.blocks import Numbers
+from inpart_ext.editor.folder import Folder
+from inpart_ext.editor.guard import check_editable
+from inpart_ext.editor.ledger import Ledger
+from inpart_ext.editor.records import Inode, read_inode
+from inpart_ext.editor.trees import Tree, build
+from inpart_ext.groups import read_groups
+from inpart_ext.inodes import Inodes, InodeTable
+from inpart_ext.locating import find_superblock
+from inpart_ext.mapping import Mapping, map_inodes
+
+Take = Callable[[], int]
+
+
+class Ground:
+    """One call of an editor; everything is read anew from the view."""
+
+    def __init__(self, tx: Edits) -> None:
+        """Raises FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported if the file system must not be edited."""
+        self.tx = tx
+        found = find_superblock(tx.view)
+        self.superblock = found.superblock
+        self.block_size = self.superblock.block_size
+        self.groups = read_groups(tx.view, self.superblock)
+        check_editable(tx.view, found, self.groups)
+        if self.superblock.size > tx.view.size:
+            raise FilesystemDamaged(f"the file system reaches beyond the end of {tx.view.name}")
+        self.ledger = Ledger(tx, self.groups)
+        self.table = InodeTable(tx.view, self.groups)
+        self.used = Bitmaps(tx.view, self.groups).used()
+
+    def free(self) -> Extents:
+        """Blocks that may be filled in this transaction."""
+        used = Extents(self.used.array // self.block_size)
+        blocks = used.complement(self.superblock.first_data_block, self.superblock.blocks_count)
+        return blocks - self.ledger.desk.freed
+
+    def inode(self, number: int) -> Inode:
+        """Raises FilesystemDamaged, VolumeError."""
+        return read_inode(self.table, number)
+
+    def mapping(self, inode: Inode) -> Mapping:
+        """Where the content of an inode lies. Raises FilesystemDamaged."""
+        raw = np.frombuffer(bytes(inode.raw), dtype=np.uint8)[np.newaxis]
+        number, place = np.array([[inode.number], [inode.offset]], dtype=np.int64)
+        return map_inodes(self.tx.view, Inodes(self.superblock, number, place, raw)).require_sound()
+
+    def rows(self, inode: Inode) -> tuple[Numbers, Numbers]:
+        """The map of an inode and the blocks of its tree."""
+        mapping = self.mapping(inode)
+        return rows_of_pieces(mapping), mapping.nodes.block
+
+    def folder(self, inode: Inode) -> tuple[Folder, Numbers]:
+        """A directory and the blocks of its tree."""
+        rows, nodes = self.rows(inode)
+        return Folder(self.tx.view, inode, rows), nodes
+
+    def write(self, inode: Inode, stage: Stage) -> None:
+        """Put an inode into the transaction."""
+        self.ledger.edit(inode.offset, inode.sealed(), stage)
+
+    def rebuild(self, inode: Inode, rows: Numbers, old_nodes: Numbers, take: Take) -> None:
+        """Let an inode have this map, with new tree blocks; the old ones are given back. The inode is not written."""
+        tree = build(inode, rows, take)
+        self.fill(tree)
+        inode.i_block = tree.i_block
+        inode.add_blocks(len(tree.blocks) - len(old_nodes))
+        if len(old_nodes):
+            self.ledger.give(np.stack([old_nodes, np.ones_like(old_nodes)], axis=1))
+
+    def fill(self, tree: Tree) -> None:
+        """Write the blocks of a new tree."""
+        self.fill_blocks(tree.blocks)
+
+    def fill_blocks(self, blocks: dict[int, bytes]) -> None:
+        """Write new blocks of metadata and take them."""
+        for block, content in blocks.items():
+            self.tx.write(block * self.block_size, content)
+        if blocks:
+            self.ledger.take(singles_rows(list(blocks)))
+
+    def store(self, folder: Folder, nodes: Numbers, stage: Stage, take: Take) -> None:
+        """Write what has changed in a directory to new blocks and let its inode lead to them."""
+        before = folder.rows
+        content, replaced = folder.store(take)
+        self.fill_blocks(content)
+        folder.inode.add_blocks(int(folder.rows[:, 2].sum() - before[:, 2].sum()))
+        self.ledger.give(replaced)
+        self.rebuild(folder.inode, folder.rows, nodes, take)
+        self.write(folder.inode, stage)
+
+
+def rows_of_pieces(mapping: Mapping) -> Numbers:
+    """The pieces of one inode as a map."""
+    pieces = mapping.pieces
+    columns = [pieces.logical, pieces.physical, pieces.length, pieces.uninit.astype(np.int64)]
+    rows = np.stack(columns, axis=1)
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def singles_rows(blocks: list[int]) -> Numbers:
+    """Single blocks as rows of first block and count."""
+    return np.array([(block, 1) for block in blocks], dtype=np.int64).reshape(-1, 2)

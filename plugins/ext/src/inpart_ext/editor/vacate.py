@@ -1,0 +1,83 @@
+"""Vacating: inode by inode out of a region, until it is empty or the transaction is full."""
+
+from __future__ import annotations
+
+import numpy as np
+from inpart.contracts import Edits, Vacated
+from inpart.errors import NoSpace
+from inpart.extents import Extents
+from inpart.units import MIB, format_size
+
+from inpart_ext.editor.blocks import Room, in_blocks, rows_of
+from inpart_ext.editor.ground import Ground
+from inpart_ext.editor.mover import Mover
+from inpart_ext.editor.ownership import Owners, check_complete, find_owners, fixed_blocks
+
+_STEP = 32 * MIB
+_MAX_HOLES = 1 << 18
+_SMALL = 8
+_GROUP = 64
+
+
+class Vacater:
+    """One call of ``vacate``."""
+
+    def __init__(self, tx: Edits, region: Extents, avoid: Extents) -> None:
+        """``region`` and ``avoid`` are bytes. Raises NoSpace if what has to move has nowhere to go."""
+        self.tx = tx
+        self.ground = Ground(tx)
+        self.size = self.ground.block_size
+        self.region = in_blocks(region, self.size)
+        used = in_blocks(self.ground.used, self.size) & self.region
+        fixed = in_blocks(fixed_blocks(self.ground.table, self.ground.groups), self.size)
+        self.busy = used - fixed
+        holes = rows_of(self.ground.free() - self.region - in_blocks(avoid, self.size))
+        holes = holes[np.argsort(-holes[:, 1], kind="stable")]
+        room = int(holes[:, 1].sum())
+        if self.busy.total > room:
+            missing = format_size((self.busy.total - room) * self.size)
+            raise NoSpace(
+                f"{self.busy.total} blocks ({format_size(self.busy.total * self.size)}) have to move, "
+                f"but only {room} ({format_size(room * self.size)}) are free elsewhere",
+                hint=f"free {missing} on the file system",
+            )
+        self.room = Room(holes[:_MAX_HOLES])
+
+    def run(self) -> Vacated:
+        """Move until nothing is left or the transaction is full."""
+        if not self.busy:
+            return Vacated(0, 0)
+        owners = find_owners(self.ground.table, self.busy)
+        check_complete(owners, self.busy.total)
+        mover = Mover(self.ground, self.busy, self.room)
+        try:
+            self._move(owners, mover)
+        except NoSpace:
+            if not mover.given:
+                raise
+        self.ground.ledger.settle()
+        return Vacated(mover.given * self.size, (self.busy.total - mover.given) * self.size)
+
+    def _move(self, owners: Owners, mover: Mover) -> None:
+        """Raises NoSpace between two inodes."""
+        pairs, done = owners.attributes, 0
+        blocks, firsts = np.unique(pairs[:, 0], return_index=True)
+        bounds = [*firsts.tolist(), len(pairs)]
+        for index, block in enumerate(blocks.tolist()):
+            if self._full(done):
+                return
+            mover.move_attributes(block, pairs[bounds[index] : bounds[index + 1], 1].tolist())
+            done += 1
+        for number in owners.inodes.tolist():
+            finished = False
+            while not finished:
+                if self._full(done):
+                    return
+                finished = mover.move(number, max(1, _STEP // self.size))
+                done += 1
+
+    def _full(self, done: int) -> bool:
+        """True if the batch should end; what was taken is entered now and then, so that the transaction knows."""
+        if (done < _GROUP and done & (done - 1) == 0) or done % _GROUP == 0:
+            self.ground.ledger.settle_taken()
+        return done > 0 and (self.tx.full or self.ground.ledger.pending > max(_SMALL, done))
