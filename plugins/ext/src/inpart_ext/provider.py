@@ -6,7 +6,7 @@ from inpart.contracts import Filesystem, Probe, Verdict
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, VolumeError
 from inpart.volume import Volume
 
-from inpart_ext.filesystem import ExtFilesystem
+from inpart_ext.editor import ExtEditor
 from inpart_ext.locating import find_superblock
 
 
@@ -35,4 +35,4 @@ class ExtProvider:
 
     def open(self, volume: Volume) -> Filesystem:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
-        return ExtFilesystem(volume)
+        return ExtEditor(volume)
