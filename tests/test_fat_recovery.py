@@ -11,7 +11,7 @@ import pytest
 from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
 from inpart import plugins
 from inpart.contracts import FilesystemEditor
-from inpart.errors import NoSpace, UnfinishedJournal
+from inpart.errors import NoImageFound, NoSpace, UnfinishedJournal
 from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
@@ -205,3 +205,23 @@ def test_container_that_something_else_moved_is_named_and_mended(session: Sessio
     assert repair_stores(session, str(path)).claimed == ("one.ipi",)
     assert verify(session, str(path)).ok
     assert fsck(path).complaints == ()
+
+
+def test_discard_of_free_clusters_costs_nothing_and_a_discarding_format_everything(
+    imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]], session: Session, tmp_path: Path
+) -> None:
+    made, files = imaged(RECIPES[2])
+    path = copied(made, tmp_path / "p.img")
+    with FileVolume(path) as volume:
+        filesystem = find_filesystem(session, volume).open(volume)
+        assert isinstance(filesystem, FilesystemEditor)
+        free = filesystem.free()
+    for start, end in free:
+        zero(start, end - start)(path)
+    assert verify(session, str(path)).ok
+    restore(session, str(path), RestoreOptions())
+    assert contents(path, tmp_path / "out") == files
+    zero(0, path.stat().st_size)(path)
+    reformat("-F16")(path)
+    with pytest.raises(NoImageFound):
+        list_images(session, str(path), EVERY)
