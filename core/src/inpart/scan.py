@@ -38,18 +38,41 @@ def scan_magics(
     """
     if step % _KEY or not all(_KEY <= len(magic) <= step for magic in magics):
         raise UsageError(f"magic numbers of a scan have {_KEY} to {step} bytes, and its step is a multiple of {_KEY}")
-    stop = volume.size if end is None else end
-    stop -= (stop - start) % step
     keys = np.array(sorted({int.from_bytes(magic[:_KEY], "little") for magic in magics}), dtype="<u4")
-    buffer = bytearray(max(window - window % step, step))
-    for low, high in _windows(volume, start, stop, step, len(buffer), backward, progress):
-        view = memoryview(buffer)[: high - low]
-        _read(volume, low, view, unreadable)
+    windows = scan_windows(
+        volume, step=step, backward=backward, window=window, start=start, end=end, progress=progress,
+        unreadable=unreadable,
+    )  # fmt: skip
+    for low, view in windows:
         offsets = _candidates(view, step, keys)
         for offset in offsets[::-1] if backward else offsets:
             for magic in magics:
                 if view[offset : offset + len(magic)] == magic:
                     yield low + offset, magic
+
+
+def scan_windows(
+    volume: Volume,
+    *,
+    step: int = SECTOR,
+    backward: bool = True,
+    window: int = 4 * MIB,
+    start: int = 0,
+    end: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    unreadable: Report | None = None,
+) -> Iterator[tuple[int, memoryview]]:
+    """The whole steps of ``[start, end)`` as (offset, bytes), for searches that look at many structures at a time.
+
+    The bytes are valid until the next window is asked for; otherwise as ``scan_magics``.
+    """
+    stop = volume.size if end is None else end
+    stop -= (stop - start) % step
+    buffer = bytearray(max(window - window % step, step))
+    for low, high in _windows(volume, start, stop, step, len(buffer), backward, progress):
+        view = memoryview(buffer)[: high - low]
+        _read(volume, low, view, unreadable)
+        yield low, view
         if progress is not None:
             progress(high - low)
 

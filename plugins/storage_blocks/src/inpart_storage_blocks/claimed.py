@@ -1,0 +1,89 @@
+"""Images by the files that own them: the file system's own run lists, checked against the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from inpart.contracts import Claim
+from inpart.errors import InpartError
+from inpart.extents import Extents, Pairs, Runs
+from inpart.units import align_up
+from inpart.volume import Volume
+
+from inpart_storage_blocks.assembly import Assembled, assemble, put_together
+from inpart_storage_blocks.control import HEAD, TAIL, read_control, read_seal
+from inpart_storage_blocks.files import grouped, joined
+from inpart_storage_blocks.image import BlockImage
+from inpart_storage_blocks.pieces import PIECE, Pieces, along
+from inpart_storage_blocks.scan import scan
+from inpart_storage_blocks.structs import HEADER, HEADER_SIZE, Kind, Origin, id_words, is_proven
+
+_MOST_CHECKS = 4096
+
+
+def images_in_files(volume: Volume, claims: Sequence[Claim]) -> Assembled:
+    """The images of the files of this layout. Where a file is not what its seal says, its blocks are collected."""
+    images: list[BlockImage] = []
+    doubtful = Extents()
+    for files in grouped(claims).values():
+        image = _image(volume, tuple(files))
+        if image is None:
+            doubtful = doubtful | joined(files).extents().clip(0, volume.size)
+        else:
+            images.append(image)
+    if not doubtful:
+        return Assembled(tuple(images), {}, flooded=False)
+    found = assemble(volume, scan(volume, doubtful))
+    known = {image.origin.image_id for image in images}
+    images += [image for image in found.images if image.base == 0 and image.origin.image_id not in known]
+    return Assembled(tuple(images), {}, found.flooded)
+
+
+def _image(volume: Volume, files: tuple[Claim, ...]) -> BlockImage | None:
+    """The image whose files these are, if its seal in the head, its sizes and the blocks looked at agree."""
+    path = joined(files)
+    if not path or path.extents().end > volume.size:
+        return None
+    place = int(path.array[0, 0])
+    found = read_seal(volume, place)
+    if found is None or found[1] != HEAD:
+        return None
+    origin, _, facts = found
+    data = align_up(facts.blocks * origin.block_size, facts.cluster_size)
+    if facts.head + data + facts.tail != path.total or not facts.tail or not facts.head:
+        return None
+    head, tail = path.slice(0, facts.head), path.slice(facts.head + data, facts.tail)
+    controls = {copy: read_control(volume, runs, copy, origin) for copy, runs in ((HEAD, head), (TAIL, tail))}
+    pieces = _pieces(origin, path.slice(facts.head, facts.blocks * origin.block_size))
+    if not _agree(volume, origin, pieces):
+        return None
+    image = put_together(
+        origin, 0, {copy: one.sealed for copy, one in controls.items() if one.sealed},
+        {copy: one.description for copy, one in controls.items() if one.description}, pieces,
+    )  # fmt: skip
+    own = int(np.frombuffer(volume.read(place, HEADER_SIZE), dtype=HEADER)["offset"][0])
+    if image is None:
+        return None
+    return replace(image, head=head, tail=tail, given=files, moved=own != place)
+
+
+def _pieces(origin: Origin, runs: Runs) -> Pieces:
+    like = np.zeros(1, dtype=PIECE)
+    like["image"], like["store"] = id_words(origin.image_id), id_words(origin.store_id)
+    like["partition"], like["block"] = origin.partition_size, origin.block_size
+    return along(runs.array[:, 0], runs.array[:, 1], like)
+
+
+def _agree(volume: Volume, origin: Origin, pieces: Pieces) -> bool:
+    """True if the first block of each run is the one that belongs there; of very many runs some are looked at."""
+    chosen: Pairs = np.unique(np.linspace(0, len(pieces) - 1, min(len(pieces), _MOST_CHECKS)).astype(np.int64))
+    try:
+        data = b"".join(volume.read(place, HEADER_SIZE) for place in pieces["place"][chosen].tolist())
+    except InpartError:
+        return False
+    headers = np.frombuffer(data, dtype=HEADER)
+    same = is_proven(headers) & (headers["kind"] == Kind.DATA)
+    same &= (headers["image"] == id_words(origin.image_id)).all(axis=1)
+    return bool((same & (headers["sequence"] == pieces["sequence"][chosen].astype(np.uint64))).all())

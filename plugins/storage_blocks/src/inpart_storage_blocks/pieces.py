@@ -1,0 +1,80 @@
+"""Data blocks that follow each other on the medium and in their image, as rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from inpart.extents import Extents, Pairs
+from numpy.typing import NDArray
+
+PIECE = np.dtype(
+    [
+        ("image", "<u8", (2,)), ("store", "<u8", (2,)), ("partition", "<i8"), ("block", "<i8"), ("base", "<i8"),
+        ("sequence", "<i8"), ("place", "<i8"), ("count", "<i8"),
+    ]
+)  # fmt: skip
+
+Pieces = NDArray[Any]
+"""An array of ``PIECE``: ``count`` blocks from ``sequence`` on lie at ``place`` of the volume; the partition that they
+were made for starts at ``base``."""
+
+
+def merged(pieces: Pieces) -> Pieces:
+    """Sorted by image, base and sequence; neighbours that continue each other made one, doubles left out."""
+    if len(pieces) < 2:
+        return pieces
+    pieces = pieces[np.lexsort((pieces["sequence"], pieces["base"], pieces["image"][:, 1], pieces["image"][:, 0]))]
+    pieces = pieces[~_overlapping(pieces)]
+    before, after = pieces[:-1], pieces[1:]
+    joins = (
+        _same_group(before, after)
+        & (after["sequence"] == before["sequence"] + before["count"])
+        & (after["place"] == before["place"] + before["count"] * before["block"])
+    )
+    starts = np.flatnonzero(np.concatenate([[True], ~joins]))
+    made = pieces[starts]
+    made["count"] = np.add.reduceat(pieces["count"], starts)
+    return made
+
+
+def groups(pieces: Pieces) -> list[Pieces]:
+    """The merged pieces of each image at each base."""
+    if not len(pieces):
+        return []
+    cuts = np.flatnonzero(~_same_group(pieces[:-1], pieces[1:])) + 1
+    return list(np.split(pieces, cuts))
+
+
+def sequences(pieces: Pieces) -> Extents:
+    """The numbers of the blocks that ``pieces`` hold."""
+    return Extents(np.stack([pieces["sequence"], pieces["sequence"] + pieces["count"]], axis=1))
+
+
+def along(starts: Pairs, lengths: Pairs, like: Pieces) -> Pieces:
+    """Pieces for blocks 0, 1, 2 ... that lie in runs of whole blocks; other fields as in the first of ``like``."""
+    made = np.zeros(len(starts), dtype=PIECE)
+    for name in ("image", "store", "partition", "block"):
+        made[name] = like[name][0]
+    made["place"] = starts
+    made["count"] = lengths // like["block"][0]
+    made["sequence"] = np.cumsum(made["count"]) - made["count"]
+    return made
+
+
+def _same_group(before: Pieces, after: Pieces) -> NDArray[np.bool_]:
+    same = (before["image"] == after["image"]).all(axis=1) & (before["store"] == after["store"]).all(axis=1)
+    for name in ("partition", "block", "base"):
+        same &= before[name] == after[name]
+    return np.asarray(same)
+
+
+def _overlapping(pieces: Pieces) -> NDArray[np.bool_]:
+    """True for pieces that hold a block which an earlier one of the same image holds."""
+    fresh = np.concatenate([[True], ~_same_group(pieces[:-1], pieces[1:])])
+    group = np.cumsum(fresh)
+    ends = pieces["sequence"] + pieces["count"]
+    span = int(ends.max()) + 1
+    reach = np.maximum.accumulate(ends.astype(np.float64) + group * float(span))
+    found = np.concatenate([[False], pieces["sequence"][1:] + group[1:] * float(span) < reach[:-1]])
+    return np.asarray(found & ~fresh)

@@ -1,0 +1,157 @@
+"""All images in blocks of one partition as a store, and the changes that can be made to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from inpart.contracts import Edits, Finding, Severity, Stage, StoreChange, StoredImage
+from inpart.errors import IntegrityError, NoImageFound
+from inpart.extents import Extents, Runs
+from inpart.units import SECTOR
+from inpart.volume import Volume
+
+from inpart_storage_blocks.control import HEAD, TAIL, description_blocks, head_description, place_in, seal
+from inpart_storage_blocks.facts import Description
+from inpart_storage_blocks.image import BlockImage
+
+NAME = "blocks"
+
+
+def own_clusters(images: Iterable[BlockImage]) -> tuple[BlockImage, ...]:
+    """Oldest first; an image whose clusters a newer one owns by now has no seal any more, whatever was found."""
+    taken, kept = Extents(), []
+    for image in sorted(images, key=lambda one: one.summary.created, reverse=True):
+        extents = image.path.extents()
+        if image.sealed and extents & taken:
+            kept.append(replace(image, sealed=False, lost=()))
+        else:
+            taken = taken | extents if image.sealed else taken
+            kept.append(image)
+    return tuple(kept[::-1])
+
+
+@dataclass(frozen=True, eq=False)
+class BlocksStore:
+    """See ``inpart.contracts.Store``. ``found`` are oldest first; ``notes`` are findings that concern no image."""
+
+    volume: Volume
+    base: int
+    found: tuple[BlockImage, ...]
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def layout(self) -> str:
+        return NAME
+
+    @property
+    def store_id(self) -> bytes:
+        return self._newest.origin.store_id
+
+    @property
+    def partition_size(self) -> int:
+        return self._newest.origin.partition_size
+
+    @cached_property
+    def images(self) -> tuple[StoredImage, ...]:
+        """Oldest first."""
+        return tuple(image.stored() for image in self.found)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Lost seals and descriptions, missing blocks as far as locating has looked for them, garbage."""
+        return tuple(finding for image in self.found for finding in image.findings()) + self.notes
+
+    def extents(self) -> Extents:
+        """The clusters of images with a seal; what others have written may be overwritten."""
+        owned = Extents()
+        for image in self._sealed:
+            owned = owned | image.path.extents()
+        return owned
+
+    def open(self, image_id: bytes) -> Volume:
+        """The image stream. Raises NoImageFound; what is missing or damaged raises when it is read."""
+        return self._image(image_id).open(self.volume)
+
+    def claims(self) -> StoreChange:
+        """The files of images with a seal."""
+        return StoreChange(claims=tuple(claim for image in self._sealed for claim in image.files))
+
+    def journal(self) -> Runs:
+        """The area in the head of the newest image that has one."""
+        return next((image.journal for image in reversed(self._sealed) if image.journal), Runs())
+
+    def remove(self, image_ids: Sequence[bytes], tx: Edits) -> StoreChange:
+        """Break seals and descriptions before the file system frees any cluster. Raises NoImageFound."""
+        self.must_be_in_place()
+        going = [self._image(image_id) for image_id in image_ids]
+        for image in going:
+            for place in _control_places(image):
+                tx.edit(place, bytes(SECTOR), Stage.ALLOCATE)
+        return StoreChange(release=tuple(claim.name for image in going for claim in image.files))
+
+    def repair(self, tx: Edits) -> StoreChange:
+        """Write lost seals and descriptions again from the copies that are left."""
+        self.must_be_in_place()
+        for image in self._sealed:
+            if image.lost and image.described and not image.moved:
+                _write_controls(image, tx)
+        return self.claims()
+
+    def must_be_in_place(self) -> None:
+        """Raise IntegrityError if the images were made for a partition that begins elsewhere."""
+        if self.base:
+            raise IntegrityError(
+                f"the images were made for a partition that started {-self.base} bytes from here",
+                hint="restore them elsewhere, or put the partition's entry back with --repair-table",
+            )
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of files that are taken."""
+        return tuple(image.stem for image in self.found)
+
+    @cached_property
+    def _sealed(self) -> tuple[BlockImage, ...]:
+        return tuple(image for image in self.found if image.sealed)
+
+    @property
+    def _newest(self) -> BlockImage:
+        return (self._sealed or self.found)[-1]
+
+    def _image(self, image_id: bytes) -> BlockImage:
+        for image in self.found:
+            if image.summary.image_id == image_id:
+                return image
+        raise NoImageFound(f"there is no image {image_id.hex()} in blocks", hint="see the output of inpart list")
+
+
+def garbage(count: int) -> Finding:
+    """Blocks of images that were removed or never finished: harmless, and worth knowing."""
+    message = f"there are blocks of {count} images that were removed, or never finished"
+    return Finding(Severity.NOTE, "blocks.garbage", "free clusters", message)
+
+
+def flooded() -> Finding:
+    """More blocks than are looked at."""
+    message = "there are more pieces of images than are looked at; the rest was left out"
+    return Finding(Severity.WARNING, "blocks.flooded", "the volume", message)
+
+
+def _control_places(image: BlockImage) -> Iterator[int]:
+    """The first sector of seals and descriptions."""
+    for runs in (image.head, image.tail):
+        if runs:
+            yield place_in(runs, 0)
+            yield place_in(runs, image.origin.block_size)
+
+
+def _write_controls(image: BlockImage, tx: Edits) -> None:
+    description = Description(image.facts, image.summary, image.stem, image.head, image.tail)
+    packed = {HEAD: head_description(image.origin, description), TAIL: description.pack()}
+    for copy, runs in ((HEAD, image.head), (TAIL, image.tail)):
+        for place, data in description_blocks(image.origin, packed[copy], copy, runs):
+            tx.edit(place, data, Stage.PUBLISH)
+        place = place_in(runs, 0)
+        tx.edit(place, seal(image.origin, image.facts, copy, place), Stage.PUBLISH)
