@@ -37,9 +37,9 @@ def touched_chunks(used: Extents, chunk_size: int) -> int:
     return int((last - first + 1).sum() - np.count_nonzero(first[1:] == last[:-1]))
 
 
-def pipeline_depth(chunk_size: int) -> int:
-    """How many chunks may be under way at once so that their plain bytes stay within 32 MiB, and at least 3."""
-    return max(3, min(16, _BUFFERED // chunk_size))
+def pipeline_depth(chunk_size: int, memory: int = _BUFFERED) -> int:
+    """How many chunks may be under way at once so that they stay within ``memory`` bytes; at least 3."""
+    return max(3, min(16, memory // chunk_size))
 
 
 def used_chunks(used: Extents, chunk_size: int) -> Iterator[tuple[int, Extents]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import LifoQueue
 
 from inpart.checksums import all_zero, blake3_digest
 from inpart.contracts import Encoding
@@ -12,12 +12,13 @@ from inpart.extents import Extents
 from inpart.image.chunks import gather, pipeline_depth, used_chunks
 from inpart.image.reader import ImageReader
 from inpart.image.structs import ChunkState
-from inpart.units import KIB
+from inpart.units import KIB, MIB
 from inpart.volume import Buffer, Volume
 
 STORE_ID = 1
 
 
+_UNDER_WAY = 64 * MIB
 _BATCH_BYTES = 256 * KIB
 _BATCH_CHUNKS = 256
 
@@ -37,9 +38,9 @@ class Packed:
 
 @dataclass
 class Batch:
-    """One large chunk, or some small ones, with the buffer that holds their plain bytes."""
+    """One large chunk, or some small ones; ``buffer`` holds their plain bytes, None when nobody needs it any more."""
 
-    buffer: bytearray
+    buffer: bytearray | None
     chunks: list[Packed]
 
 
@@ -51,8 +52,8 @@ class Packer:
         self.encoding = encoding
         self.chunk_size = chunk_size
         self.parent = parent
-        self.depth = pipeline_depth(chunk_size)
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self.depth = pipeline_depth(chunk_size, _UNDER_WAY)
+        self._free: LifoQueue[bytearray] = LifoQueue()
         for _ in range(self.depth):
             self._free.put(bytearray())
 
@@ -84,12 +85,15 @@ class Packer:
                 shorter = len(body) < len(chunk.plain)
                 chunk.encoding = self.encoding.encoding_id if shorter else STORE_ID
                 chunk.body = body if shorter else chunk.plain
+        if all(chunk.body is not chunk.plain for chunk in batch.chunks):
+            self.release(batch)
         return batch
 
     def release(self, batch: Batch) -> None:
-        """Use the buffer of ``batch`` again."""
-        batch.chunks.clear()
-        self._free.put(batch.buffer)
+        """Use the buffer of ``batch`` again: at once if all bodies lie elsewhere, else when they are written."""
+        if batch.buffer is not None:
+            self._free.put(batch.buffer)
+            batch.buffer = None
 
 
 def _groups(chunks: Iterator[tuple[int, Extents]]) -> Iterator[list[tuple[int, Extents]]]:

@@ -34,8 +34,7 @@ from inpart.image.structs import (
 from inpart.units import MIB
 from inpart.volume import Buffer, Volume
 
-_SMALL = 64 * 1024
-_BATCH = MIB
+_PIECE = 4 * MIB
 
 Sink = Callable[[Buffer], None]
 Progress = Callable[[int], None]
@@ -69,8 +68,8 @@ def write_image(
 ) -> WrittenImage:
     """Write the bytes ``used`` of the partition ``source`` as an image stream.
 
-    ``sink`` takes the stream piece by piece, in order, in the caller's thread, and must be done with a piece when it
-    returns. ``progress`` is called with the number of used bytes done since the call before. ``extra_areas`` are
+    ``sink`` takes the stream in pieces of 4 MiB, in order, in the caller's thread, and must be done with a piece when
+    it returns. ``progress`` is called with the number of used bytes done since the call before. ``extra_areas`` are
     bytes outside the partition, such as the partition table: name to (offset on the disk, bytes). With ``parent``,
     chunks that are the same there are not stored again; its id goes into the manifest. Errors of ``source``,
     ``encoding`` and ``sink`` pass through; what the sink has then is not an image.
@@ -240,24 +239,29 @@ class _Writer:
 
 
 class _Out:
-    """Gathers small pieces so that the sink sees large ones; counts the stream's bytes."""
+    """Hands the stream to the sink in pieces of 4 MiB, the last one shorter, and counts its bytes.
+
+    Equal, aligned pieces let the sink write whole blocks only.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._pending = bytearray()
+        self._piece = bytearray(_PIECE)
+        self._filled = 0
         self.size = 0
 
-    def put(self, piece: Buffer) -> None:
-        self.size += len(piece)
-        if len(piece) < _SMALL:
-            self._pending += piece
-            if len(self._pending) >= _BATCH:
+    def put(self, data: Buffer) -> None:
+        self.size += len(data)
+        view, piece = memoryview(data), memoryview(self._piece)
+        while view:
+            part = view[: _PIECE - self._filled]
+            piece[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            view = view[len(part) :]
+            if self._filled == _PIECE:
                 self.flush()
-        else:
-            self.flush()
-            self._sink(piece)
 
     def flush(self) -> None:
-        if self._pending:
-            self._sink(bytes(self._pending))
-            self._pending.clear()
+        if self._filled:
+            self._sink(memoryview(self._piece)[: self._filled])
+            self._filled = 0

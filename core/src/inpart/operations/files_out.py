@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from inpart.errors import NoSpace, UsageError, VolumeError
+from inpart.errors import InpartError, NoSpace, UsageError, VolumeError
 from inpart.volume import Buffer, FileWriter
 
 _ENOSPC = 28
@@ -36,18 +36,25 @@ class NewFile:
             raise UsageError(f"{self.wanted} exists already", hint="name a file that does not exist yet")
 
     def write(self, data: Buffer) -> None:
-        """Append. Raises NoSpace, VolumeError."""
+        """Append. Raises NoSpace, VolumeError, also for what was written before."""
         try:
             self._writer.write(self._size, data)
         except OSError as error:
-            if error.errno == _ENOSPC:
-                raise NoSpace(f"no space left for {self.wanted}, which is removed again") from None
-            raise VolumeError(f"{self.wanted}: cannot write: {error.strerror}") from None
+            raise self._error(error) from None
         self._size += len(data)
 
+    def _error(self, error: OSError) -> InpartError:
+        if error.errno == _ENOSPC:
+            return NoSpace(f"no space left for {self.wanted}, which is removed again")
+        return VolumeError(f"{self.wanted}: cannot write: {error.strerror}")
+
     def flush(self) -> None:
-        """Return when everything is on the medium."""
-        os.fsync(self._file.fileno())
+        """Return when everything is on the medium. Raises NoSpace, VolumeError."""
+        try:
+            self._writer.settle()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._error(error) from None
 
     def __enter__(self) -> Self:
         return self

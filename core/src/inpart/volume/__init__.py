@@ -5,12 +5,14 @@ from inpart.volume.counting import CountingVolume
 from inpart.volume.file import Access, FileVolume
 from inpart.volume.overlay import OverlayVolume
 from inpart.volume.views import ResizedVolume, RunsVolume, SliceVolume
+from inpart.volume.writer import FileWriter
 
 __all__ = [
     "Access",
     "Buffer",
     "CountingVolume",
     "FileVolume",
+    "FileWriter",
     "MemoryVolume",
     "OverlayVolume",
     "ReadOnlyVolume",

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from inpart.errors import DeviceBusy, NoSpace, UsageError, VolumeError
 from inpart.extents import Extents
-from inpart.units import MIB, SECTOR
+from inpart.units import SECTOR
 from inpart.volume.base import Buffer, Volume
 from inpart.volume.busy import users_of
+from inpart.volume.writer import FileWriter
 
 BLKSSZGET = 0x1268
 BLKFLSBUF = 0x1261
 _HOLE_UNIT = 4096
-_WRITE_BACK = 16 * MIB
 _LOCK_PATIENCE = 2.0
 _LOCK_PAUSE = 0.05
 
@@ -48,7 +48,7 @@ class FileVolume(Volume):
         self.name = str(path)
         self.access = access
         self.writable = access is Access.WRITE
-        self._written = range(0)
+        self._writer: FileWriter | None = None
         self._fd = self._open()
         try:
             self._describe()
@@ -118,6 +118,7 @@ class FileVolume(Volume):
 
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         self.check_bounds(offset, len(buffer))
+        self._settle(offset, len(buffer))
         view, done = memoryview(buffer), 0
         while done < len(view):
             try:
@@ -130,6 +131,7 @@ class FileVolume(Volume):
 
     def read(self, offset: int, length: int) -> bytes:
         self.check_bounds(offset, length)
+        self._settle(offset, length)
         try:
             data = os.pread(self._fd, length, offset)
         except OSError as error:
@@ -138,25 +140,24 @@ class FileVolume(Volume):
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
-        view, done = memoryview(data), 0
-        while done < len(view):
-            try:
-                done += os.pwrite(self._fd, view[done:], offset + done)
-            except OSError as error:
-                raise _write_error(self.name, offset + done, error) from error
-        self._start_write_back(offset, offset + len(view))
+        if self._writer is None:
+            self._writer = FileWriter(self._fd)
+        try:
+            self._writer.write(offset, data)
+        except OSError as error:
+            raise _write_error(self.name, offset, error) from error
 
-    def _start_write_back(self, start: int, end: int) -> None:
-        """Let the medium begin with every 16 MiB of a long stream, so that the flush at its end finds little to do.
-
-        Linux starts to write dirty pages out, without waiting for them, when it is told that they are not needed.
-        """
-        self._written = range(self._written.start if self._written.stop == start else start, end)
-        if len(self._written) >= _WRITE_BACK:
-            os.posix_fadvise(self._fd, self._written.start, len(self._written), os.POSIX_FADV_DONTNEED)
-            self._written = range(end, end)
+    def _settle(self, offset: int, length: int) -> None:
+        """What was written to these bytes can be read from now on."""
+        if self._writer is None:
+            return
+        try:
+            self._writer.settle(offset, length)
+        except OSError as error:
+            raise _write_error(self.name, offset, error) from error
 
     def flush(self) -> None:
+        self._settle(0, self.size)
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -166,6 +167,7 @@ class FileVolume(Volume):
         stop = self.size if end is None else end
         if self.is_device:
             return Extents.span(start, stop)
+        self._settle(start, stop - start)
         found: list[tuple[int, int]] = []
         at = start
         while at < stop:
@@ -189,6 +191,9 @@ class FileVolume(Volume):
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
