@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from inpart.extents import Extents
@@ -25,8 +26,7 @@ def read_blocks(volume: Volume, block_size: int, blocks: Numbers) -> Bits:
     data = np.zeros((len(blocks), block_size), dtype=np.uint8)
     inside = (blocks >= 0) & (blocks < volume.size // block_size)
     starts = np.flatnonzero(np.diff(np.where(inside, blocks, -2), prepend=-9) != 1)
-    ends = np.append(starts[1:], len(blocks))
-    for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
+    for first, last in pairwise([*starts.tolist(), len(blocks)]):
         if inside[first]:
             volume.readinto(int(blocks[first]) * block_size, data[first:last].data.cast("B"))
     return data

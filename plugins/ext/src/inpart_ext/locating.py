@@ -9,11 +9,11 @@ from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.volume import Volume
 
 from inpart_ext.structs import EXT2_SUPER_MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE
-from inpart_ext.superblock import Superblock
+from inpart_ext.superblock import MAX_LOG_BLOCK_SIZE, Superblock
 
-_BACKUP_GROUPS = (1, 3, 5, 7, 9, 25, 27, 49)
-_BLOCK_SIZES = tuple(1024 << log for log in range(7))
-_CLUSTER_RATIOS = (1, 16, 2, 4, 8, 32, 64)
+_BACKUP_GROUPS = (1, 3, 5, 7, 9, 25, 27)
+_USUAL = ((1024, 1), (2048, 1), (4096, 1), (65536, 1), (4096, 16), (1024, 16))
+"""Block sizes and blocks per cluster; few, for each place costs a seek on volumes that are not ext at all."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,9 @@ def is_backup(candidate: Superblock) -> bool:
 
 def _places(primary: Superblock) -> Iterator[int]:
     """Where backups may lie: as the damaged first one says, then as mke2fs makes them for each block size."""
-    if primary["s_log_block_size"] < len(_BLOCK_SIZES) and primary["s_first_data_block"] <= 1:
+    if primary["s_log_block_size"] <= MAX_LOG_BLOCK_SIZE and primary["s_magic"] == EXT2_SUPER_MAGIC:
         for group in _BACKUP_GROUPS:
             yield (primary["s_first_data_block"] + group * primary["s_blocks_per_group"]) * primary.block_size
-    for ratio in _CLUSTER_RATIOS:
-        for size in _BLOCK_SIZES:
-            for group in _BACKUP_GROUPS:
-                first = 1 if size == 1024 and ratio == 1 else 0
-                yield (first + group * size * 8 * ratio) * size
+    for size, ratio in _USUAL:
+        for group in _BACKUP_GROUPS:
+            yield (int(size == 1024 and ratio == 1) + group * size * 8 * ratio) * size

@@ -1,0 +1,104 @@
+"""Pass 2, indexes: the root and nodes of htree directories against the leaves that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from inpart.contracts import Finding
+from inpart.volume import Volume
+from numpy.typing import NDArray
+
+from inpart_ext.bitmaps import read_blocks
+from inpart_ext.check.report import error
+from inpart_ext.features import Incompat
+from inpart_ext.structs import DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DX_ROOT_INFO, INDEX_FL
+from inpart_ext.superblock import Superblock
+
+if TYPE_CHECKING:
+    from inpart_ext.check.census import Census
+    from inpart_ext.check.directories import DirBlocks
+    from inpart_ext.filesystem import ExtFilesystem
+
+MAX_HASH_VERSION = 6
+INFO_OFFSET = 24
+
+Numbers = NDArray[np.int64]
+
+
+def check_indexes(filesystem: ExtFilesystem, census: Census, blocks: DirBlocks) -> Iterator[Finding]:
+    """Each directory with an index: shape of the tree, order of hashes, every leaf named once."""
+    indexed = census.flags[census.index(blocks.folder)] & INDEX_FL > 0
+    chosen = blocks.pick(indexed)
+    starts = np.flatnonzero(np.diff(chosen.folder, prepend=-1)).tolist()
+    for first, last in pairwise([*starts, len(chosen)]):
+        part = chosen.pick(slice(first, last))
+        problem = _Index(filesystem.volume, filesystem.superblock, part.logical, part.block).problem()
+        if problem:
+            yield error("htree", f"inode {int(part.folder[0])}", f"the index of the directory: {problem}")
+
+
+class _Index:
+    """The htree of one directory, whose blocks are ``logical`` and ``block``."""
+
+    def __init__(self, volume: Volume, superblock: Superblock, logical: Numbers, block: Numbers) -> None:
+        self.volume = volume
+        self.superblock = superblock
+        self.logical = logical
+        self.block = block
+
+    def problem(self) -> str:
+        """The first thing that is wrong, or nothing."""
+        if not len(self.logical) or self.logical[0] != 0:
+            return "its root is lost"
+        root = self._read(np.zeros(1, dtype=np.int64))
+        info = np.ascontiguousarray(root[:, INFO_OFFSET : INFO_OFFSET + 8]).view(DX_ROOT_INFO).reshape(-1)[0]
+        levels = int(info["indirect_levels"])
+        allowed = 2 if self.superblock.has(Incompat.LARGE_DIR) else 1
+        if info["reserved_zero"] or info["info_length"] != DX_ROOT_INFO.itemsize:
+            return "its root is damaged"
+        if info["hash_version"] > MAX_HASH_VERSION or info["unused_flags"] & 1 or levels > allowed:
+            return f"hash version {int(info['hash_version'])} with {levels + 1} levels is not possible"
+        return self._descend(root, levels)
+
+    def _descend(self, root: NDArray[np.uint8], levels: int) -> str:
+        nodes, hashes = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        seen = [nodes]
+        rows, start = root, DX_ROOT_ENTRIES
+        for level in range(levels + 1):
+            problem, hashes, children = self._entries(rows, start, hashes)
+            if problem:
+                return problem
+            seen.append(children)
+            if level < levels:
+                rows, start = self._read(children), DX_NODE_ENTRIES
+        named = np.concatenate(seen)
+        if len(np.unique(named)) < len(named):
+            return "two entries lead to one block"
+        lost = len(self.logical) - len(named)
+        return f"{lost} blocks are not in it" if lost else ""
+
+    def _entries(self, rows: NDArray[np.uint8], start: int, hashes: Numbers) -> tuple[str, Numbers, Numbers]:
+        """Smallest hash and block of all children of the nodes ``rows``, whose own smallest hashes are given."""
+        none = np.empty(0, dtype=np.int64)
+        room = rows.shape[1] - start - (8 if self.superblock.metadata_csum else 0)
+        words = np.ascontiguousarray(rows[:, start : start + rows[:, start:].shape[1] // 8 * 8]).view("<u4")
+        words = words.reshape(len(rows), -1, 2).astype(np.int64)
+        limit, count = words[:, 0, 0] & 0xFFFF, words[:, 0, 0] >> 16
+        if (limit != room // 8).any() or (count > limit).any() or (count < 1).any():
+            return "the counts of a node are wrong", none, none
+        used = np.arange(words.shape[1]) < count[:, np.newaxis]
+        values, children = words[:, :, 0].copy(), words[:, :, 1] & 0x0FFFFFFF
+        values[:, 0] = hashes
+        order = np.diff(values, axis=1) < 0
+        if (order & used[:, 1:]).any():
+            return "hashes are out of order", none, none
+        found = children[used]
+        if not np.isin(found, self.logical[1:]).all():
+            return "an entry leads to a block that is not in the directory", none, none
+        return "", values[used], found
+
+    def _read(self, logical: Numbers) -> NDArray[np.uint8]:
+        return read_blocks(self.volume, self.superblock.block_size, self.block[np.searchsorted(self.logical, logical)])
