@@ -38,6 +38,10 @@ FORMS: dict[str, Callable[[str, Path], list[str]]] = {
     "import": lambda device, folder: [device, str(folder / "sound.img")],
     "resume": lambda device, _: [device, "--yes"],
     "repair": lambda device, _: [device, "--yes"],
+    "aid write": lambda device, folder: [device, f"file:{folder}/a.ipaid", "reserved"],
+    "aid check": lambda device, folder: [device, f"file:{folder}/a.ipaid"],
+    "aid sync": lambda device, folder: [device, f"file:{folder}/a.ipaid"],
+    "aid show": lambda device, folder: [device],
 }
 """How each command that takes a DEVICE is called with one; those of groups have a space in their name."""
 

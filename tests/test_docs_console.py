@@ -20,7 +20,7 @@ from inpart.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "CLI.md"
-COMMON = {"--json", "--progress", "--quiet", "-q", "--verbose", "-v", "--debug", "--config", "--filesystem"}
+COMMON = {"--json", "--progress", "--quiet", "-q", "--verbose", "-v", "--debug", "--config", "--filesystem", "--aid"}
 HELP = {"--help", "-h"}
 WRITING = {"--dry-run", "-n", "--yes", "-y"}
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "import": "import_",
     "resume": "resume",
     "repair": "repair",
+    "aid": "aid",
     "demo": "demo",
     "plugins": "plugins",
     "config": "config",

@@ -53,6 +53,7 @@ class Run:
     debug: bool = False
     config_file: Path | None = None
     filesystem: str | None = None
+    aid: list[str] | None = None
     dry_run: bool = False
     yes: bool = False
 
@@ -79,6 +80,7 @@ class Run:
             confirm=lambda question: writes_to is None or not _is_block_device(writes_to) or self.confirm(question),
             warn=self.warn,
             filesystem=self.filesystem,
+            aids=tuple(self.aid or ()),
         )
 
     def confirm(self, question: str) -> bool:
@@ -131,6 +133,14 @@ _SHARED = (
         Annotated[
             str | None,
             typer.Option("--filesystem", metavar="KIND", help="Read as this file system where several or none fit."),
+        ],
+        None,
+    ),
+    _parameter(
+        "aid",
+        Annotated[
+            list[str] | None,
+            typer.Option("--aid", metavar="KIND:TARGET", help="Look for images where this recovery aid says, first."),
         ],
         None,
     ),

@@ -41,7 +41,7 @@ from inpart.contracts.layout import (
 from inpart.contracts.transaction import Edits, Stage, journal_size
 
 if TYPE_CHECKING:
-    from inpart.contracts.aid_record import AidCheck, AidImage, AidRecord
+    from inpart.contracts.aid_record import AidCheck, AidImage, AidRecord, check_record, parse_record
 
 __all__ = [
     "API_VERSION",
@@ -83,12 +83,14 @@ __all__ = [
     "SystemArea",
     "Vacated",
     "Verdict",
+    "check_record",
     "journal_size",
+    "parse_record",
 ]
 
 
 def __getattr__(name: str) -> object:
     """The models of recovery aids, when somebody asks for them: pydantic takes longer to load than a probe runs."""
-    if name in {"AidCheck", "AidImage", "AidRecord"}:
+    if name in {"AidCheck", "AidImage", "AidRecord", "check_record", "parse_record"}:
         return getattr(import_module("inpart.contracts.aid_record"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ from inpart import __version__
 from inpart.contracts import Encoding, ImageSummary, State
 from inpart.errors import UsageError
 from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage, default_chunk_size, write_image
+from inpart.operations.aids import refresh_aids
 from inpart.operations.estimate import Estimate, estimate_stream
 from inpart.operations.files_out import NewFile
 from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
@@ -68,6 +69,13 @@ def create(session: Session, address: str, options: CreateOptions) -> CreateRepo
     written, UsageError for a name that is taken, UnfinishedJournal, IntegrityError if it does not read back.
     """
     check_name(options.name)
+    report = _create(session, address, options)
+    if options.to is None and not options.dry_run:
+        refresh_aids(session, address)
+    return report
+
+
+def _create(session: Session, address: str, options: CreateOptions) -> CreateReport:
     outside = options.to is not None
     access = Access.ALONE if outside or options.dry_run else Access.WRITE
     with open_target(address, access) as target:

@@ -9,6 +9,7 @@ from pathlib import Path
 from inpart.contracts import ImageSummary
 from inpart.errors import IntegrityError, NoSpace, UsageError
 from inpart.image import ImageReader, is_image_stream
+from inpart.operations.aids import refresh_aids
 from inpart.operations.create import refuse_taken
 from inpart.operations.estimate import Estimate
 from inpart.operations.files_out import NewFile
@@ -62,6 +63,13 @@ def import_image(
     Raises as ``create`` does, UsageError if ``path`` is no image or its id or name is taken, IntegrityError if it is
     damaged, NoSpace if the partition is too small ever to be restored from it.
     """
+    report = _import(session, address, path, layout, dry_run=dry_run)
+    if not dry_run:
+        refresh_aids(session, address)
+    return report
+
+
+def _import(session: Session, address: str, path: Path, layout: str | None, *, dry_run: bool) -> ExchangeReport:
     with FileVolume(path) as stream, open_target(address, Access.READ if dry_run else Access.WRITE) as target:
         reader = _reader_of(session, stream)
         manifest = reader.manifest

@@ -81,7 +81,7 @@ def row_of(found: FoundImage) -> ImageRow:
 def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...] = QUICK) -> ImageList:
     """The images of a partition or, with DISK among ``methods``, of a disk. Raises NoImageFound."""
     with open_target(address, Access.READ, whole_disk=SearchMethod.DISK in methods) as target:
-        located = locate(session, target.volume, methods)
+        located = locate(session, target.volume, methods, start=target.start)
         open_journal = unfinished(session, target.volume, located.stores)
         if not located.images and open_journal is None:
             raise located.nothing()
@@ -150,7 +150,7 @@ def opened_image(
     if is_image_stream(target.volume):
         reader = _open_file(session, target.volume, wanted)
         return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
-    located = locate(session, target.volume, methods)
+    located = locate(session, target.volume, methods, start=target.start)
     found = located.select(wanted)
     reader = open_reader(session, located, found)
     return OpenImage(reader, ImageVolume(reader), target, located, found)

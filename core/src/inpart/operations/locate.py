@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inpart.contracts import SearchMethod
 from inpart.operations.images import ImageList, list_images
 from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
@@ -12,8 +13,9 @@ def locate_images(session: Session, address: str, *, whole_disk: bool = False) -
     """The images at ``address``, each with the way that found it and where its partition begins.
 
     A disk with partitions is searched as a whole; anything else in every way from cheap to thorough, unless
-    ``whole_disk`` asks for the search that trusts nothing. Raises NoImageFound.
+    ``whole_disk`` asks for the search that trusts nothing but aids that were given. Raises NoImageFound.
     """
     with open_target(address, whole_disk=True) as target:
         is_disk = target.table is not None and target.entry is None and target.address.offset is None
-    return list_images(session, address, DISK if whole_disk or is_disk else (*EVERY, *DISK))
+    disk = (SearchMethod.AID, *DISK) if session.aids else DISK
+    return list_images(session, address, disk if whole_disk or is_disk else (*EVERY, *DISK))

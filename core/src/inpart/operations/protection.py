@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from inpart.contracts import CLAIMS_DIRECTORY, Claim, Finding, Severity, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
+from inpart.operations.aids import refresh_aids
 from inpart.operations.journals import refuse_unfinished
 from inpart.operations.partition import Mounted, open_healthy
 from inpart.operations.session import Session, uninterruptible
@@ -67,11 +68,14 @@ def repair_stores(session: Session, address: str, *, dry_run: bool = False) -> M
         findings = tuple(finding for store in stores for finding in store.findings)
         for store in stores:
             _refuse_taken(mounted, store)
+        mended = Mended(tuple(strays), findings, dry_run)
         if not dry_run and (strays or findings):
             session.ask(f"Mend the tables and claims of {len(stores)} stores in {target.volume.name}?")
             for store in stores:
                 _mend(mounted, store)
-        return Mended(tuple(strays), findings, dry_run)
+    if not dry_run:
+        refresh_aids(session, address)
+    return mended
 
 
 def _refuse_taken(mounted: Mounted, store: Store) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inpart.contracts import FilesystemEditor, State
 from inpart.errors import FilesystemError, IntegrityError, UsageError
+from inpart.operations.aids import refresh_aids
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.journals import Unfinished, find_unfinished
 from inpart.operations.partition import Mounted
@@ -42,6 +43,13 @@ def resume(
     partition was used in between; without it that is an IntegrityError, before anything is written. Raises
     NoImageFound if the image of the restore is gone.
     """
+    report = _resume(session, address, thorough=thorough, discard=discard, dry_run=dry_run)
+    if not dry_run and (report.journals or report.restored):
+        refresh_aids(session, address)
+    return report
+
+
+def _resume(session: Session, address: str, *, thorough: bool, discard: bool, dry_run: bool) -> ResumeReport:
     with open_target(address, Access.READ if dry_run else Access.WRITE) as target:
         located = locate(session, target.volume, EVERY)
         found = find_unfinished(session, target.volume, located.stores, thorough=thorough)
@@ -73,10 +81,11 @@ def _replay_all(target: Target, found: Unfinished, *, discard: bool) -> tuple[in
 def _go_on(session: Session, target: Target, record: RestoreRecord) -> RestoreReport:
     try:
         options = json.loads(record.options)
-        retain = bool(options["retain"])
-    except (ValueError, KeyError, TypeError):
+        retain, incomplete = bool(options["retain"]), bool(options.get("allow_incomplete", False))
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityError("the record of the restore is damaged", hint="run inpart restore again") from None
-    return restore_opened(session, target, RestoreOptions(record.image_id.hex(), retain=retain, changed_only=True))
+    again = RestoreOptions(record.image_id.hex(), retain=retain, changed_only=True, allow_incomplete=incomplete)
+    return restore_opened(session, target, again)
 
 
 def _clean_up(session: Session, target: Target) -> None:

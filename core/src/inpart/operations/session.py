@@ -63,7 +63,10 @@ def _agree(_: str) -> bool:
 
 @dataclass
 class Session:
-    """Plugins, policy and the ways to reach the user; one per run of a command or per use of the library."""
+    """Plugins, policy and the ways to reach the user; one per run of a command or per use of the library.
+
+    ``aids`` are recovery aids to search with, as ``KIND:TARGET``, beside those of the policy.
+    """
 
     plugins: Plugins
     policy: Policy = field(default_factory=Policy)
@@ -71,6 +74,7 @@ class Session:
     confirm: Callable[[str], bool] = _agree
     warn: Callable[[str], None] = lambda _: None
     filesystem: str | None = None
+    aids: tuple[str, ...] = ()
 
     def ask(self, question: str) -> None:
         """Go on only if the user agrees. Raises Interrupted."""

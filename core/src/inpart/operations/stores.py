@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from inpart.contracts import Claim, FilesystemEditor, ImageSummary, Search, SearchMethod, Store, StoredImage
 from inpart.errors import FilesystemError, IntegrityError, NoImageFound, UsageError
+from inpart.operations.aid_uses import known_records
+from inpart.operations.aided import believable, places_of
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
 from inpart.plugins import ask
@@ -107,43 +109,55 @@ def claims_of(session: Session, volume: Volume) -> tuple[Claim, ...] | None:
         return None
 
 
-def locate(session: Session, volume: Volume, methods: Sequence[SearchMethod] = QUICK) -> Located:
-    """Search ``volume`` in the given ways until one of them finds something.
+def locate(session: Session, volume: Volume, methods: Sequence[SearchMethod] = QUICK, *, start: int = 0) -> Located:
+    """Search ``volume``, which begins at byte ``start`` of its disk, in the given ways until one finds something.
 
     Every layout is asked in each way, so that stores of two layouts in one partition are both found by the same way;
-    what a later way would add is not looked for.
+    what a later way would add is not looked for. But the fixed place is one of some layouts only: where a scan of the
+    partition is among the ways, it is looked through for the others, whose images must not be overwritten.
     """
     tried: list[SearchMethod] = []
     for method in methods:
-        search = _prepare(session, volume, method)
-        if search is None:
+        found = _by_aid(session, volume, start) if method is SearchMethod.AID else _by(session, volume, method)
+        if found is None:
             continue
         tried.append(method)
-        found = _ask_layouts(session, volume, search)
+        if found and method is SearchMethod.FIXED and SearchMethod.PARTITION in methods:
+            known = {one.store.layout for one in found}
+            found += _ask_layouts(session, volume, Search(SearchMethod.PARTITION), known)
         if found:
             return Located(tuple(found), tuple(tried))
     return Located((), tuple(tried))
 
 
-def _prepare(session: Session, volume: Volume, method: SearchMethod) -> Search | None:
-    """The search for one way, or None if that way is closed."""
-    if method is SearchMethod.CLAIMS:
-        claims = claims_of(session, volume)
-        return Search(method, claims=claims) if claims else None
-    if method is SearchMethod.AID:
-        places = [
-            place
-            for aid in session.plugins.aids
-            for record in ask(aid, partial(aid.find, volume), (), session.warn)
-            for place in record.places
-        ]
-        return Search(method, places=tuple(places)) if places else None
-    return Search(method)
+def _by(session: Session, volume: Volume, method: SearchMethod) -> list[FoundStore] | None:
+    """What one way leads to, or None if that way is closed."""
+    if method is not SearchMethod.CLAIMS:
+        return _ask_layouts(session, volume, Search(method))
+    claims = claims_of(session, volume)
+    return _ask_layouts(session, volume, Search(method, claims=claims)) if claims else None
 
 
-def _ask_layouts(session: Session, volume: Volume, search: Search) -> list[FoundStore]:
+def _by_aid(session: Session, volume: Volume, start: int) -> list[FoundStore] | None:
+    """What recovery aids lead to; nothing, with a warning, if what lies there is not all that there is."""
+    records = known_records(session, volume)
+    places = places_of(records, start, volume.size)
+    if not places:
+        return None
+    found = _ask_layouts(session, volume, Search(SearchMethod.AID, places=places))
+    fixed = [one.store for one in _ask_layouts(session, volume, Search(SearchMethod.FIXED))] if found else []
+    if found and not believable([one.store for one in found], records, claims_of(session, volume), fixed):
+        session.warn("a recovery aid is stale and was not followed; `inpart aid sync` mends it")
+        return []
+    return found
+
+
+def _ask_layouts(session: Session, volume: Volume, search: Search, without: Collection[str] = ()) -> list[FoundStore]:
+    """What each layout finds, but for those whose names are in ``without``."""
     found: list[FoundStore] = []
     for layout in session.plugins.layouts:
+        if layout.name in without:
+            continue
         if search.method not in _SCANS:
             stores = ask(layout, partial(layout.locate, volume, search), (), session.warn)
         else:

@@ -13,7 +13,7 @@ from inpart.errors import InpartError, IntegrityError, NoImageFound
 from inpart.plugins import Kind
 from inpart.testing.kit import ProviderKit, noting
 from inpart.testing.specimen import FrozenVolume
-from inpart.units import MIB
+from inpart.units import KIB, MIB
 
 RECORD = AidRecord(
     generation=1,
@@ -36,6 +36,7 @@ RECORD = AidRecord(
         ),
     ),
     system_areas={"boot-sector": (0, bytes(range(256)) * 2)},
+    reserved=(ByteRun(8 * KIB, 8 * KIB),),
 )
 
 
