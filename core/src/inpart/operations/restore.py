@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from inpart.contracts import Store
 from inpart.errors import IntegrityError
 from inpart.extents import Runs
+from inpart.operations.aids import refresh_aids
 from inpart.operations.compose import Composition, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place
 from inpart.operations.images import OpenImage, opened_image
@@ -59,7 +60,10 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
     if options.to is None:
         access = Access.READ if options.dry_run else Access.WRITE
         with open_target(address, access, whole_disk=options.repair_table) as target:
-            return restore_opened(session, target, options)
+            report = restore_opened(session, target, options)
+        if not options.dry_run:
+            refresh_aids(session, report.target)
+        return report
     with open_target(address, Access.READ) as source:
         image = opened_image(session, source, options.image, EVERY)
         with other_place(session, options.to, image, dry_run=options.dry_run) as destination:
