@@ -49,7 +49,7 @@ def _facts(file: Path) -> tuple[object, ...]:
     if stat.S_ISREG(status.st_mode):
         content = hashlib.sha256(file.read_bytes()).digest()
     elif stat.S_ISLNK(status.st_mode):
-        content = os.readlink(file).encode()
+        content = str(file.readlink()).encode()
     names = os.listxattr(file, follow_symlinks=False)
     attributes = {name: os.getxattr(file, name, follow_symlinks=False) for name in names}
     numbers = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_rdev)

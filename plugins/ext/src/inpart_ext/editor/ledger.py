@@ -16,7 +16,8 @@ from inpart.extents import Extents
 from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import Bitmaps
-from inpart_ext.editor.blocks import Numbers, extents_of, rows_of
+from inpart_ext.editor.blocks import Numbers, extents_of
+from inpart_ext.editor.counts import with_counts
 from inpart_ext.features import Incompat
 from inpart_ext.groups import Groups
 from inpart_ext.structs import (
@@ -24,7 +25,6 @@ from inpart_ext.structs import (
     BG_INODE_UNINIT,
     GROUP_DESC,
     MIN_DESC_SIZE,
-    SUPER_BLOCK,
     SUPERBLOCK_OFFSET,
     SUPERBLOCK_SIZE,
     field_offset,
@@ -208,18 +208,9 @@ class Ledger:
 
     def _count(self) -> None:
         """The superblock's counts are the sums of those of the groups."""
-        superblock = self.superblock
-        raw = bytearray(self.tx.view.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE))
-        record = np.frombuffer(raw, dtype=SUPER_BLOCK)
-        free = int(self.groups.free_clusters.sum())
-        record["s_free_blocks_count_lo"] = free & 0xFFFFFFFF
-        if superblock.has(Incompat.BIT64):
-            record["s_free_blocks_count_hi"] = free >> 32
-        record["s_free_inodes_count"] = int(self.groups.free_inodes.sum())
-        if superblock.metadata_csum:
-            at = field_offset(SUPER_BLOCK, "s_checksum")
-            record["s_checksum"] = crc(ALL_ONES, bytes(raw[:at]))
-        self.edit(SUPERBLOCK_OFFSET, bytes(raw), Stage.RELEASE)
+        view = self.tx.view
+        raw = view.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)
+        self.edit(SUPERBLOCK_OFFSET, with_counts(raw, self.groups, view.sector_size), Stage.RELEASE)
 
 
 class _Descriptor:
@@ -289,10 +280,3 @@ def _joined(rows: list[Numbers]) -> Extents:
     if found.total != int(every[:, 1].sum()):
         raise FilesystemDamaged("a block is used twice", hint=_HINT)
     return found
-
-
-def free_rows(ledger: Ledger, used: Extents) -> Numbers:
-    """Free blocks that may be filled in this transaction; ``used`` are bytes."""
-    superblock = ledger.superblock
-    blocks = Extents(used.array // superblock.block_size)
-    return rows_of(blocks.complement(superblock.first_data_block, superblock.blocks_count) - ledger.desk.freed)

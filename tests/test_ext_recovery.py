@@ -1,0 +1,181 @@
+"""The main job on real ext2, ext3 and ext4: image, wreck, locate, restore; judged by e2fsck and the kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from extediting import HIDDEN, snapshot
+from extmaker import Recipe, copied, dumpe2fs_used, e2fsck, ext, make_filled, mounted
+from inpart import plugins
+from inpart.contracts import FilesystemEditor
+from inpart.errors import NoSpace
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.images import list_images
+from inpart.operations.protection import repair_stores
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.operations.verify import verify
+from inpart.units import MIB
+from inpart.volume import FileVolume
+from inpart_ext.editor import ExtEditor
+
+RECIPES = (
+    ext("ext2-1k", "-t ext2 -b 1024", 24, entries=60),
+    ext("ext3-2k", "-t ext3 -b 2048", 32, entries=60),
+    ext("ext4-4k", "-t ext4 -b 4096", 64, entries=60),
+)
+Facts = dict[str, tuple[object, ...]]
+Wreck = Callable[[Path, Recipe], None]
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    return Session(plugins.load())
+
+
+@pytest.fixture(scope="module")
+def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[Recipe], tuple[Path, Facts]]:
+    """A filled partition of a recipe with two images in it, made once; not to be changed."""
+    made: dict[str, tuple[Path, Facts]] = {}
+
+    def give(recipe: Recipe) -> tuple[Path, Facts]:
+        if recipe.name not in made:
+            path = tmp_path_factory.mktemp("ext") / "p.img"
+            make_filled(path, recipe)
+            facts = snapshot(path)
+            create(session, str(path), CreateOptions("factory-1", "factory"))
+            create(session, str(path), CreateOptions("mine"))
+            made[recipe.name] = path, facts
+        return made[recipe.name]
+
+    return give
+
+
+@pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    made = request.param
+    assert isinstance(made, Recipe)
+    return made
+
+
+def editor(session: Session, volume: FileVolume) -> ExtEditor:
+    filesystem = find_filesystem(session, volume).open(volume)
+    assert isinstance(filesystem, ExtEditor)
+    return filesystem
+
+
+def zero(path: Path, start: int, length: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(length))
+
+
+def zero_areas(path: Path, prefix: str) -> None:
+    with FileVolume(path) as volume:
+        chosen = [area for area in ExtEditor(volume).system_areas() if area.name.startswith(prefix)]
+    assert chosen
+    for area in chosen:
+        for start, end in area.extents:
+            zero(path, start, end - start)
+
+
+def zero_inode_table(path: Path, recipe: Recipe) -> None:
+    with FileVolume(path) as volume:
+        filesystem = ExtEditor(volume)
+        size = filesystem.superblock.block_size
+        start = int(filesystem.groups.inode_table[0]) * size
+        length = filesystem.superblock.inode_table_blocks * size
+    zero(path, start, length)
+
+
+def reformat(path: Path, recipe: Recipe) -> None:
+    subprocess.run(["mke2fs", "-q", "-F", "-E", "nodiscard", *recipe.options, path], check=True, capture_output=True)
+
+
+WRECKS: dict[str, Wreck] = {
+    "boot-block-and-superblock": lambda path, recipe: zero(path, 0, 2048),
+    "all-superblocks": lambda path, recipe: zero_areas(path, "superblock"),
+    "all-descriptors": lambda path, recipe: zero_areas(path, "group-descriptors"),
+    "first-inode-table": zero_inode_table,
+    "first-tenth": lambda path, recipe: zero(path, 0, path.stat().st_size // 10),
+    "reformatted": reformat,
+    "nothing": lambda path, recipe: None,
+}
+
+
+def test_create_leaves_a_healthy_file_system(
+    recipe: Recipe, imaged: Callable[[Recipe], tuple[Path, Facts]], session: Session, tmp_path: Path
+) -> None:
+    made, facts = imaged(recipe)
+    path = copied(made, tmp_path / "p.img")
+    assert e2fsck(path) == []
+    assert snapshot(path) == facts
+    assert [row.name for row in list_images(session, str(path)).images] == ["factory-1", "mine"]
+    assert verify(session, str(path)).ok
+    with FileVolume(path) as volume:
+        filesystem = find_filesystem(session, volume).open(volume)
+        assert isinstance(filesystem, FilesystemEditor)
+        assert filesystem.info.used_bytes == dumpe2fs_used(path)[1]
+        held = [run for claim in filesystem.claims() for run in claim.runs.extents()]
+        immovable = filesystem.immovable()
+        top = immovable.complement(filesystem.info.data_start, filesystem.info.data_end).end
+        assert max(end for _, end in held) == top
+
+
+def test_container_is_protected_from_a_root_shell(
+    imaged: Callable[[Recipe], tuple[Path, Facts]], session: Session, tmp_path: Path
+) -> None:
+    path = copied(imaged(RECIPES[2])[0], tmp_path / "p.img")
+    with mounted(path) as root:
+        names = sorted((root / HIDDEN).iterdir())
+        shown = subprocess.run(
+            ["lsattr", "-d", root / HIDDEN, *root.glob(f"{HIDDEN}/*")], capture_output=True, text=True, check=True
+        )
+        assert all("i" in line.split()[0] for line in shown.stdout.splitlines())
+        assert len(shown.stdout.splitlines()) == len(names) + 1
+        assert subprocess.run(["rm", "-rf", root / HIDDEN], capture_output=True, check=False).returncode != 0
+        assert sorted((root / HIDDEN).iterdir()) == names
+        (root / "written later").write_bytes(os.urandom(MIB))
+    assert e2fsck(path) == []
+    assert verify(session, str(path)).ok
+
+
+@pytest.mark.parametrize("wreck", WRECKS)
+def test_wrecked_partition_comes_back(
+    recipe: Recipe,
+    imaged: Callable[[Recipe], tuple[Path, Facts]],
+    session: Session,
+    tmp_path: Path,
+    wreck: str,
+) -> None:
+    made, facts = imaged(recipe)
+    path = copied(made, tmp_path / "p.img")
+    before = list_images(session, str(path)).images
+    WRECKS[wreck](path, recipe)
+    found = list_images(session, str(path), EVERY).images
+    assert [(row.id, row.extents) for row in found] == [(row.id, row.extents) for row in before]
+    restore(session, str(path), RestoreOptions())
+    assert e2fsck(path) == []
+    assert snapshot(path) == facts
+    assert [row.name for row in list_images(session, str(path)).images] == ["factory-1", "mine"]
+    if wreck == "reformatted":  # mke2fs clears the end of the partition, where others leave their signatures
+        repair_stores(session, str(path))
+        assert e2fsck(path) == []
+    assert verify(session, str(path)).ok
+
+
+def test_image_that_cannot_fit_is_refused_untouched(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "full.img"
+    make_filled(path, RECIPES[0])
+    with mounted(path) as root:
+        (root / "big.bin").write_bytes(os.urandom(18 * MIB))
+    before = path.read_bytes()
+    with pytest.raises(NoSpace, match=r"\d+"):
+        create(session, str(path), CreateOptions("first"))
+    assert path.read_bytes() == before
