@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
+from fatwrecks import WRECKS, contents, reformat, zero
 from inpart import plugins
 from inpart.contracts import FilesystemEditor
 from inpart.errors import NoImageFound, NoSpace, UnfinishedJournal
@@ -32,7 +33,6 @@ RECIPES = (
     Recipe("fat32", 48 * MIB, ("-F32", "-s1")),
     Recipe("fat32-sector-4096", 272 * MIB, ("-F32", "-S4096", "-s1")),
 )
-Wreck = Callable[[Path], None]
 
 
 @pytest.fixture(scope="session")
@@ -65,57 +65,6 @@ def partition(
 ) -> tuple[Path, dict[str, bytes]]:
     path, files = imaged(request.param)
     return copied(path, tmp_path / "p.img"), files
-
-
-def contents(path: Path, folder: Path) -> dict[str, bytes]:
-    """All user files, read by mtools."""
-    folder.mkdir()
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
-    subprocess.run(
-        ["mcopy", "-s", "-n", "-i", str(path), "::/*", str(folder)], check=True, capture_output=True, env=environment
-    )
-    found = [file for file in folder.rglob("*") if file.is_file() and ".inpart" not in file.parts]
-    return {f"/{file.relative_to(folder)}": file.read_bytes() for file in found}
-
-
-def zero(start: int, length: int) -> Wreck:
-    def wreck(path: Path) -> None:
-        with path.open("r+b") as file:
-            file.seek(start)
-            file.write(bytes(length))
-
-    return wreck
-
-
-def zero_areas(session: Session, *names: str) -> Wreck:
-    def wreck(path: Path) -> None:
-        with FileVolume(path) as volume:
-            areas = find_filesystem(session, volume).open(volume).system_areas()
-            chosen = [area for area in areas if area.name in names]
-        assert chosen
-        for area in chosen:
-            for start, end in area.extents:
-                zero(start, end - start)(path)
-
-    return wreck
-
-
-def reformat(*options: str) -> Wreck:
-    def wreck(path: Path) -> None:
-        subprocess.run(["mkfs.fat", *options, str(path)], check=True, capture_output=True)
-
-    return wreck
-
-
-WRECKS: dict[str, Callable[[Session, int], Wreck]] = {
-    "boot-sectors": lambda session, size: zero_areas(session, "boot-sector", "backup-boot-sector"),
-    "first-fat": lambda session, size: zero_areas(session, "fat-0"),
-    "both-fats": lambda session, size: zero_areas(session, "fat-0", "fat-1"),
-    "root-directory": lambda session, size: zero_areas(session, "root-directory"),
-    "first-tenth": lambda session, size: zero(0, size // 10),
-    "reformatted": lambda session, size: reformat(),
-    "nothing": lambda session, size: zero(0, 0),
-}
 
 
 def test_create_leaves_a_healthy_file_system(

@@ -19,7 +19,7 @@ from inpart_storage_blocks.structs import HEADER_SIZE, MAX_OFFSET, SMALLEST_BLOC
 MAX_RUNS = 1 << 14
 _LARGEST = 4 * MIB
 _MOST_FILES = 10_000
-_FACTS = struct.Struct("<QQQQQQIBB2xQq16s32s")
+_FACTS = struct.Struct("<QQQQQQIIBB6xQq16s32s")
 _SIZE = struct.Struct("<I")
 _RUN = struct.Struct("<QQ")
 _AREA = struct.Struct("<QIH")
@@ -39,6 +39,7 @@ def require(condition: bool, what: str) -> None:
 class Facts:
     """The fixed part of both; sizes in bytes. ``blocks`` counts data blocks; ``head`` and ``tail`` are whole clusters.
 
+    ``serial`` is higher than that of every image that was there before.
     The image's files are, in order: the head, the data blocks up to the end of their last cluster, the tail.
     """
 
@@ -49,26 +50,27 @@ class Facts:
     tail: int
     data_start: int
     cluster_size: int
+    serial: int
     file_limit: int
     created: datetime
     parent: bytes | None
     digest: bytes
 
     def pack(self) -> bytes:
-        """120 bytes."""
+        """128 bytes."""
         stamp = (self.created - _EPOCH) // timedelta(microseconds=1)
         return _FACTS.pack(
             self.stream_size, self.image_bytes, self.blocks, self.head, self.tail, self.data_start, self.cluster_size,
-            self.parent is not None, len(self.digest), self.file_limit, stamp, self.parent or bytes(16), self.digest,
+            self.serial, self.parent is not None, len(self.digest), self.file_limit, stamp, self.parent or bytes(16),
+            self.digest,
         )  # fmt: skip
 
     @classmethod
     def unpack(cls, data: Buffer, block_size: int) -> Facts:
         """Raises IntegrityError for impossible values."""
         require(len(data) >= FACTS_SIZE, "it is too short")
-        (stream, image, blocks, head, tail, start, cluster, has_parent, digest_size, limit, stamp, parent, digest) = (
-            _FACTS.unpack_from(data)
-        )  # fmt: skip
+        stream, image, blocks, head, tail, start, cluster, serial, *rest = _FACTS.unpack_from(data)
+        has_parent, digest_size, limit, stamp, parent, digest = rest
         require(max(stream, image, head, tail, start, limit) < MAX_OFFSET, "sizes")
         require(is_power_of_two(cluster) and SMALLEST_BLOCK <= block_size <= cluster <= 1 << 30, "cluster size")
         require(blocks == -(-stream // (block_size - HEADER_SIZE)) > 0, "number of blocks")
@@ -80,7 +82,9 @@ class Facts:
         except OverflowError:
             raise IntegrityError("the description of an image in blocks has an impossible date") from None
         known = parent if has_parent else None
-        return cls(stream, image, blocks, head, tail, start, cluster, limit, created, known, digest[:digest_size])
+        return cls(
+            stream, image, blocks, head, tail, start, cluster, serial, limit, created, known, digest[:digest_size]
+        )
 
     def nameless(self, image_id: bytes) -> ImageSummary:
         """The summary of an image whose descriptions are lost."""

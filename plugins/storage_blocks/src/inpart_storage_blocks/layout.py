@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from inpart.contracts import API_VERSION, Plan, PlanRequest, Search, SearchMethod, Store
 from inpart.errors import UsageError
-from inpart.extents import Runs
 from inpart.volume import Volume
 
 from inpart_storage_blocks.assembly import Assembled, assemble
@@ -13,7 +12,7 @@ from inpart_storage_blocks.control import has_block
 from inpart_storage_blocks.planning import Scatter, make_plan
 from inpart_storage_blocks.scan import scan
 from inpart_storage_blocks.store import NAME, BlocksStore, flooded, garbage, own_clusters
-from inpart_storage_blocks.writer import BlockWriter
+from inpart_storage_blocks.writer import BlockWriter, Joins
 
 
 class BlocksLayout:
@@ -33,9 +32,7 @@ class BlocksLayout:
         if not isinstance(plan.private, Scatter):
             raise UsageError("the plan was made by another layout")
         grown = _grown(store)
-        if grown is None:
-            return BlockWriter(volume, plan.private, image_id, None, (), Runs())
-        return BlockWriter(volume, plan.private, image_id, grown.store_id, grown.stems, grown.journal())
+        return BlockWriter(volume, plan.private, image_id, Joins() if grown is None else grown.joins())
 
     def locate(self, volume: Volume, search: Search) -> list[BlocksStore]:
         """Stores on ``volume``, best first. There is no fixed place; an aid's places are a reason to scan."""

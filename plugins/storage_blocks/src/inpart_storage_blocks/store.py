@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 from inpart.contracts import Edits, Finding, Severity, Stage, StoreChange, StoredImage
@@ -15,6 +16,7 @@ from inpart.volume import Volume
 from inpart_storage_blocks.control import HEAD, TAIL, description_blocks, head_description, place_in, seal
 from inpart_storage_blocks.facts import Description
 from inpart_storage_blocks.image import BlockImage
+from inpart_storage_blocks.writer import Joins
 
 NAME = "blocks"
 
@@ -22,7 +24,7 @@ NAME = "blocks"
 def own_clusters(images: Iterable[BlockImage]) -> tuple[BlockImage, ...]:
     """Oldest first; an image whose clusters a newer one owns by now has no seal any more, whatever was found."""
     taken, kept = Extents(), []
-    for image in sorted(images, key=lambda one: one.summary.created, reverse=True):
+    for image in sorted(images, key=_age, reverse=True):
         extents = image.path.extents()
         if image.sealed and extents & taken:
             kept.append(replace(image, sealed=False, lost=()))
@@ -30,6 +32,10 @@ def own_clusters(images: Iterable[BlockImage]) -> tuple[BlockImage, ...]:
             taken = taken | extents if image.sealed else taken
             kept.append(image)
     return tuple(kept[::-1])
+
+
+def _age(image: BlockImage) -> tuple[datetime, int]:
+    return image.summary.created, image.facts.serial
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +113,10 @@ class BlocksStore:
                 hint="restore them elsewhere, or put the partition's entry back with --repair-table",
             )
 
-    @property
-    def stems(self) -> tuple[str, ...]:
-        """Names of files that are taken."""
-        return tuple(image.stem for image in self.found)
+    def joins(self) -> Joins:
+        """What the next image must know."""
+        serial = 1 + max(image.facts.serial for image in self.found)
+        return Joins(self.store_id, tuple(image.stem for image in self.found), serial, self.journal())
 
     @cached_property
     def _sealed(self) -> tuple[BlockImage, ...]:

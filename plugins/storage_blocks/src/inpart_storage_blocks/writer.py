@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from inpart.checksums import crc32c
 from inpart.contracts import Edits, ImageSummary, Stage, StoreChange
 from inpart.errors import IntegrityError, NoSpace
-from inpart.extents import Pairs, Runs
-from inpart.units import KIB, MIB, align_down, align_up, format_size
+from inpart.extents import Runs
+from inpart.units import KIB, MIB, align_up, format_size
 from inpart.volume import Buffer, RunsVolume, Volume
 
 from inpart_storage_blocks import naming
@@ -36,21 +35,24 @@ _JOURNAL_HEADERS = 16 * KIB
 """The records at the beginning of a journal area by which a journal is recognised."""
 
 
+@dataclass(frozen=True)
+class Joins:
+    """What an image must know of the store that it joins: its id, names that are taken, the place for journals."""
+
+    store_id: bytes = field(default_factory=lambda: os.urandom(16))
+    stems: tuple[str, ...] = ()
+    serial: int = 1
+    journal: Runs = field(default_factory=Runs)
+
+
 class BlockWriter:
-    """Takes one image stream and scatters it; see ``inpart.contracts.StoreWriter``.
+    """Takes one image stream and scatters it; see ``inpart.contracts.StoreWriter``."""
 
-    ``taken`` are the stems of the files of other images, ``journal`` the place of the store that the image joins.
-    """
-
-    def __init__(
-        self, volume: Volume, plan: Scatter, image_id: bytes, store_id: bytes | None, taken: Collection[str],
-        journal: Runs,
-    ) -> None:  # fmt: skip
+    def __init__(self, volume: Volume, plan: Scatter, image_id: bytes, joins: Joins) -> None:
         self._volume = volume
         self._plan = plan
-        self._origin = Origin(image_id, store_id or os.urandom(16), volume.size, plan.block_size)
-        self._taken = taken
-        self._journal = journal or self._own_journal()
+        self._origin = Origin(image_id, joins.store_id, volume.size, plan.block_size)
+        self._joins = joins
         self._data = _DataWriter(volume, plan, self._origin)
         self._description: Description | None = None
 
@@ -65,10 +67,11 @@ class BlockWriter:
         blocks = self._data.finish()
         facts = Facts(
             self._data.size, summary.image_bytes, blocks, self._plan.head.total, 0, self._plan.data_start,
-            self._plan.cluster_size, self._plan.file_limit, summary.created, summary.parent, summary.digest,
+            self._plan.cluster_size, self._joins.serial, self._plan.file_limit, summary.created, summary.parent,
+            summary.digest,
         )  # fmt: skip
         summary = replace(summary, image_id=self._origin.image_id, stream_size=self._data.size)
-        stem = naming.stem_for(summary.name, self._taken)
+        stem = naming.stem_for(summary.name, self._joins.stems)
         description, packed = self._with_tail(Description(facts, summary, stem, self._plan.head, Runs()))
         self._put(description.tail, description.tail.total, packed, TAIL)
         first = self._plan.head.slice(0, control_size(self._plan.block_size))
@@ -90,7 +93,7 @@ class BlockWriter:
 
     def journal(self) -> Runs:
         """The journal area of the store, or of this image if it is the first."""
-        return self._journal
+        return self._joins.journal or self._own_journal()
 
     def abandon(self) -> None:
         """Nothing refers to what was written; it stays as garbage without a seal in free clusters."""
@@ -134,28 +137,33 @@ class _DataWriter:
         self._body = RunsVolume(volume, plan.body)
         self._positions = Positions(plan.body)
         self._batch = _BATCH // plan.block_size
-        self._payloads = bytearray(self._batch * origin.payload)
+        self._staged = bytearray(self._batch * origin.payload)
         self._blocks = np.zeros((self._batch, plan.block_size), dtype=np.uint8)
         self._filled = 0
         self._done = 0
 
     def write(self, data: Buffer) -> None:
-        """Append; whole batches go to the volume."""
-        view, at = memoryview(data).cast("B"), 0
+        """Append; whole batches go to the volume, but the last bytes stay here: the last block is marked."""
+        view, at, size = memoryview(data).cast("B"), 0, len(self._staged)
+        self.size += len(view)
         while at < len(view):
-            part = min(len(view) - at, len(self._payloads) - self._filled)
-            self._payloads[self._filled : self._filled + part] = view[at : at + part]
-            self._filled += part
-            at += part
-            self.size += part
-            if self._filled == len(self._payloads) and at < len(view):
-                self._flush(last=False)
+            if not self._filled and len(view) - at > size:
+                self._put(view[at : at + size], last=False)
+                at += size
+            elif self._filled == size:
+                self._put(memoryview(self._staged), last=False)
+                self._filled = 0
+            else:
+                part = min(len(view) - at, size - self._filled)
+                self._staged[self._filled : self._filled + part] = view[at : at + part]
+                self._filled += part
+                at += part
 
     def finish(self) -> int:
         """Write the last blocks and zeros up to the end of their cluster; the number of blocks."""
         if not self.size:
             raise IntegrityError("an image without a single byte was to be stored")
-        self._flush(last=True)
+        self._put(memoryview(self._staged)[: self._filled], last=True)
         end = self._done * self._plan.block_size
         self._body.write(end, bytes(-end % self._plan.cluster_size))
         return self._done
@@ -164,27 +172,25 @@ class _DataWriter:
         """The clusters that hold data."""
         return self._plan.body.slice(0, align_up(self._done * self._plan.block_size, self._plan.cluster_size))
 
-    def _flush(self, *, last: bool) -> None:
+    def _put(self, payloads: memoryview, *, last: bool) -> None:
+        """Write blocks with these payloads; all but the last one are full."""
         payload, block = self._origin.payload, self._plan.block_size
-        count = -(-self._filled // payload)
-        rest = self._filled - (count - 1) * payload
+        starts = range(0, len(payloads), payload)
+        count, rest = len(starts), len(payloads) - starts[-1]
         sequences = np.arange(self._done, self._done + count, dtype=np.int64)
-        headers = self._origin.headers(Kind.DATA, sequences, self._places(sequences))
+        headers = self._origin.headers(Kind.DATA, sequences, self._positions.of(sequences * block))
         headers["length"][-1] = rest
-        headers["flags"][0] = int(Flag.FIRST) if self._done == 0 else 0
-        headers["flags"][-1] |= int(Flag.LAST) if last else 0
-        view = memoryview(self._payloads)
-        view[self._filled : count * payload] = bytes(count * payload - self._filled)
-        sums = [crc32c(view[at : at + payload]) for at in range(0, align_down(self._filled, payload), payload)]
-        if len(sums) < count:
-            sums.append(crc32c(view[self._filled - rest : self._filled]))
-        headers["payload_crc"] = sums
+        headers["payload_crc"] = [crc32c(payloads[start : start + payload]) for start in starts]
+        headers["flags"][0] = Flag.NONE if self._done else Flag.FIRST
+        headers["flags"][-1] |= Flag.LAST if last else Flag.NONE
         seal_headers(headers)
-        self._blocks[:count, HEADER_SIZE:] = np.frombuffer(view[: count * payload], dtype=np.uint8).reshape(-1, payload)
-        self._blocks[:count, :HEADER_SIZE] = headers.view(np.uint8).reshape(-1, HEADER_SIZE)
-        self._body.write(self._done * block, self._blocks[:count].data.cast("B"))
+        blocks = self._blocks[:count]
+        blocks[:, :HEADER_SIZE] = headers.view(np.uint8).reshape(-1, HEADER_SIZE)
+        full = len(payloads) // payload
+        content = np.frombuffer(payloads, dtype=np.uint8)
+        blocks[:full, HEADER_SIZE:] = content[: full * payload].reshape(-1, payload)
+        if full < count:
+            blocks[full, HEADER_SIZE : HEADER_SIZE + rest] = content[full * payload :]
+            blocks[full, HEADER_SIZE + rest :] = 0
+        self._body.write(self._done * block, blocks.data.cast("B"))
         self._done += count
-        self._filled = 0
-
-    def _places(self, sequences: Pairs) -> Pairs:
-        return self._positions.of(sequences * self._plan.block_size)
