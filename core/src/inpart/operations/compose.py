@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inpart.contracts import (
     Claim,
@@ -69,10 +69,14 @@ def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> R
     return Retained(tuple(claims), directory)
 
 
-def compose(session: Session, image: Volume, used: Extents, place: Place, retained: Retained) -> Composition:
+def compose(
+    session: Session, image: Volume, used: Extents, place: Place, retained: Retained, damaged: Extents | None = None
+) -> Composition:
     """Put the image, made fit for ``place``, and the retained claims together. Writes nothing.
 
-    ``used`` are the bytes that the image holds. Raises NoSpace with the numbers, FilesystemError, IntegrityError.
+    ``used`` are the bytes that the image holds. Where some are ``damaged`` and shown as zeros, it need not hold a
+    healthy file system: if nothing can be claimed in it, the clusters of retained images are left alone all the same.
+    Raises NoSpace with the numbers, FilesystemError, IntegrityError.
     """
     if used.end > place.size:
         raise NoSpace(
@@ -80,6 +84,26 @@ def compose(session: Session, image: Volume, used: Extents, place: Place, retain
             f"({format_size(place.size)})",
             hint="restore to a larger partition",
         )
+    if damaged:
+        made = _compose_damaged(session, image, used, place, retained)
+        return replace(made, altered=made.altered | damaged, provider=None)
+    composition = _compose(session, image, used, place, retained)
+    if composition.provider is not None:
+        _prove(composition.provider.open(composition.view))
+    return composition
+
+
+def _compose_damaged(session: Session, image: Volume, used: Extents, place: Place, retained: Retained) -> Composition:
+    try:
+        return _compose(session, image, used, place, retained)
+    except (FilesystemError, IntegrityError, NoSpace) as error:
+        view = ResizedVolume(image, place.size)
+        if retained.claims:
+            session.warn(f"nothing can be claimed in what is left of the file system: {error.message}")
+        return Composition(view, used - retained.extents, (Extents.span(0, 4096) & used,), 0, Extents(), None)
+
+
+def _compose(session: Session, image: Volume, used: Extents, place: Place, retained: Retained) -> Composition:
     view: Volume = ResizedVolume(image, place.size)
     try:
         provider = find_filesystem(session, view)
@@ -95,7 +119,6 @@ def compose(session: Session, image: Volume, used: Extents, place: Place, retain
     if retained.claims:
         edit(provider, tx.view).claim(retained.claims, tx, directory=retained.directory)
     final = provider.open(tx.view)
-    _prove(final)
     extents = (final.allocated() | used) - retained.extents
     return Composition(tx.view, extents, _anchors(final.system_areas()), moved, altered | tx.changed(), provider)
 

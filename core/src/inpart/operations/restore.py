@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from inpart.contracts import Store
 from inpart.errors import IntegrityError
-from inpart.extents import Runs
+from inpart.extents import Extents, Runs
 from inpart.operations.aids import refresh_aids
 from inpart.operations.compose import Composition, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place
 from inpart.operations.images import OpenImage, opened_image
+from inpart.operations.incomplete import Damage, PatchedVolume, left_out, survey
 from inpart.operations.readback import DAMAGED, check_stored
 from inpart.operations.rewrite import Rewrite, rewrite
 from inpart.operations.session import Session
@@ -31,12 +32,17 @@ class RestoreOptions:
     retain: bool = True
     changed_only: bool = False
     repair_table: bool = False
+    allow_incomplete: bool = False
     dry_run: bool = False
 
 
 @dataclass(frozen=True)
 class RestoreReport:
-    """What was restored, or with ``dry_run`` would be; sizes in bytes. ``method`` is how the image was found."""
+    """What was restored, or with ``dry_run`` would be; sizes in bytes. ``method`` is how the image was found.
+
+    ``lost_bytes`` of the image could not be brought back and are zeros, or were left as they are; ``affected`` are the
+    files and system areas that have bytes there.
+    """
 
     image_id: str
     name: str
@@ -49,6 +55,8 @@ class RestoreReport:
     dropped: tuple[str, ...]
     table_entry: str | None = None
     dry_run: bool = False
+    lost_bytes: int = 0
+    affected: tuple[str, ...] = ()
 
 
 def restore(session: Session, address: str, options: RestoreOptions) -> RestoreReport:
@@ -75,21 +83,22 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
     image = opened_image(session, target, options.image, (*EVERY, *DISK))
     destination = own_place(session, target, image, whole_disk=options.repair_table)
     entry = repair_table_entry(session, target, image, dry_run=options.dry_run) if options.repair_table else None
-    check_stored(session, image.reader, DAMAGED)
+    if not options.allow_incomplete:
+        check_stored(session, image.reader, DAMAGED)
     return replace(_restore(session, image, destination, options), table_entry=entry)
 
 
 def _restore(session: Session, image: OpenImage, destination: Destination, options: RestoreOptions) -> RestoreReport:
     manifest = image.reader.manifest
-    if image.reader.lost:
-        raise IntegrityError(
-            f"image {manifest.name!r} has lost {image.reader.lost.total} bytes of the partition",
-            hint="`inpart verify` names the files; extract what is intact with `inpart extract`",
-        )
+    damage = _damage_of(session, image, options)
+    view = PatchedVolume(image.volume, damage.bad) if damage.bad else image.volume
     present = {one.summary.image_id for store in destination.stores for one in store.images}
     dropped = set() if options.retain else present - _chain(image)
     retained = retained_from(destination.stores, dropped)
-    composition = compose(session, image.volume, image.reader.extents, destination.place, retained)
+    used = image.reader.extents
+    composition = compose(session, view, used, destination.place, retained, damage.bad)
+    if damage.bad and not composition.moved:
+        damage = left_out(session, image.reader, image.target.volume, damage, used & retained.extents)
     if options.to is None:
         _refuse_own_source(image, composition)
     if manifest.excluded:
@@ -106,6 +115,8 @@ def _restore(session: Session, image: OpenImage, destination: Destination, optio
         retained=_names(destination.stores, present - dropped),
         dropped=_names(destination.stores, dropped),
         dry_run=options.dry_run,
+        lost_bytes=damage.bad.total,
+        affected=damage.affected,
     )
     if options.dry_run:
         return report
@@ -115,6 +126,18 @@ def _restore(session: Session, image: OpenImage, destination: Destination, optio
     )
     written = rewrite(session, _rewrite_of(session, image, destination, composition, options, dropped))
     return replace(report, written_bytes=written)
+
+
+def _damage_of(session: Session, image: OpenImage, options: RestoreOptions) -> Damage:
+    """What the image cannot give back. Raises IntegrityError if that is not allowed."""
+    if options.allow_incomplete:
+        return survey(session, image.reader, image.target.volume)
+    if image.reader.lost:
+        raise IntegrityError(
+            f"image {image.reader.manifest.name!r} has lost {image.reader.lost.total} bytes of the partition",
+            hint="`inpart verify` names the files; --allow-incomplete brings back the rest",
+        )
+    return Damage(Extents(), ())
 
 
 def _chain(image: OpenImage) -> set[bytes]:
@@ -157,6 +180,7 @@ def _rewrite_of(
         journal=store.journal() if store else Runs(),
         retain=options.retain,
         changed_only=options.changed_only,
+        allow_incomplete=options.allow_incomplete,
         fresh=destination.fresh,
         afterwards=lambda: drop_images(session, destination.volume, destination.stores, dropped),
     )

@@ -32,6 +32,7 @@ class Rewrite:
     journal: Runs
     retain: bool
     changed_only: bool
+    allow_incomplete: bool
     fresh: bool
     afterwards: Callable[[], None]
 
@@ -64,8 +65,8 @@ def rewrite(session: Session, job: Rewrite) -> int:
 
 
 def _record(job: Rewrite) -> RestoreRecord:
-    options = json.dumps({"retain": job.retain, "changed_only": job.changed_only}).encode()
-    return RestoreRecord(job.image.manifest.id_bytes, job.store_id, options)
+    options = {"retain": job.retain, "changed_only": job.changed_only, "allow_incomplete": job.allow_incomplete}
+    return RestoreRecord(job.image.manifest.id_bytes, job.store_id, json.dumps(options).encode())
 
 
 def _copy(session: Session, job: Rewrite, extents: Extents, name: str, *, changed_only: bool) -> Written:

@@ -86,16 +86,16 @@ def _of_reader(session: Session, target: Target, reader: ImageReader, level: str
     with session.progress.phase(f"verifying {reader.manifest.name}", reader.manifest.stored_bytes) as advance:
         damaged = list(reader.verify("full", advance))
     yield from damaged
-    if damaged_extents(damaged) or reader.lost:
-        yield from _files_of(session, target, reader, damaged)
+    bad = damaged_extents(damaged) | reader.lost
+    if bad:
+        yield from files_hit(session, target.volume, reader, bad)
 
 
-def _files_of(session: Session, target: Target, reader: ImageReader, damaged: list[Finding]) -> Iterator[Finding]:
+def files_hit(session: Session, live: Volume, reader: ImageReader, bad: Extents) -> Iterator[Finding]:
     """A finding for each system area and each file that has bytes in a damaged chunk.
 
-    Where the damage is in what the image knows of its files, the live file system is asked, as far as there is one.
+    Where the damage is in what the image knows of its files, the ``live`` file system is asked, if there is one.
     """
-    bad = damaged_extents(damaged) | reader.lost
     where = f"image {reader.manifest.name}"
     for area in reader.system_areas:
         if area.extents & bad:
@@ -107,13 +107,13 @@ def _files_of(session: Session, target: Target, reader: ImageReader, damaged: li
         yield Finding(
             Severity.ERROR, "image.metadata-damaged", where, f"the image's own list of files is hit: {error.message}"
         )
-        yield from _live_files(session, target, bad, where)
+        yield from _live_files(session, live, bad, where)
 
 
-def _live_files(session: Session, target: Target, bad: Extents, where: str) -> Iterator[Finding]:
+def _live_files(session: Session, live: Volume, bad: Extents, where: str) -> Iterator[Finding]:
     message = f"{where}: lies now where a damaged chunk has its bytes"
     try:
-        for path in _owners(session, target.volume, bad):
+        for path in _owners(session, live, bad):
             yield Finding(Severity.ERROR, "image.file-damaged", path, message)
     except InpartError as error:
         yield Finding(Severity.NOTE, "image.files-unknown", where, f"no live file system names files: {error.message}")

@@ -11,7 +11,7 @@ from inpart.cli.command import Device, Image, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import printable, size
 from inpart.cli.policy import Verify
-from inpart.errors import Interrupted
+from inpart.errors import ExitCode, Interrupted
 from inpart.operations.restore import RestoreOptions, RestoreReport, restore
 
 
@@ -33,6 +33,10 @@ def command(
     repair_table: Annotated[
         bool, typer.Option("--repair-table", help="DEVICE is the disk: put the partition's entry back, then restore.")
     ] = False,
+    allow_incomplete: Annotated[
+        bool,
+        typer.Option("--allow-incomplete", help="Bring back what is left of a damaged image; its gaps become zeros."),
+    ] = False,
     verify: Verify = None,
 ) -> None:
     """Bring a partition back from an image."""
@@ -43,6 +47,7 @@ def command(
         retain=run.configuration(given).retain,
         changed_only=changed_only,
         repair_table=repair_table,
+        allow_incomplete=allow_incomplete,
         dry_run=run.dry_run,
     )
     target = to or device
@@ -51,6 +56,8 @@ def command(
     except KeyboardInterrupt:
         raise Interrupted("interrupted", hint=f"finish it with: inpart resume {target}") from None
     run.show(report, _text(report))
+    if report.lost_bytes:
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _text(report: RestoreReport) -> Iterator[str]:
@@ -63,6 +70,9 @@ def _text(report: RestoreReport) -> Iterator[str]:
     else:
         yield f"restored {name} to {report.target}: {size(report.written_bytes)} written"
     yield f"found by: {report.method}"
+    if report.lost_bytes:
+        yield f"lost: {size(report.lost_bytes)} of the image; affected:"
+        yield from (f"  {printable(where)}" for where in report.affected)
     if report.moved_bytes:
         yield f"moved away from the images: {size(report.moved_bytes)}"
     if report.retained:
