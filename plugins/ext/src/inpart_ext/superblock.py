@@ -313,6 +313,8 @@ class Superblock:
         _require(self.group_count <= MAX_GROUPS, f"it has {self.group_count} groups")
         expected = self.group_count * self.inodes_per_group
         _require(self.inodes_count == expected, f"it has {self.inodes_count} inodes, its groups have {expected}")
+        first = self.first_inode
+        _require(GOOD_OLD_FIRST_INO <= first <= self.inodes_count, f"its first inode is {first}")
         reserved = self["s_reserved_gdt_blocks"]
         _require(reserved <= self.block_size // 4, f"it reserves {reserved} blocks for descriptors")
         if self.has(Incompat.META_BG):
