@@ -41,7 +41,6 @@ class _Stretch(NamedTuple):
     offset: int
     row: int
     length: int
-    data: bytes
     problem: str = ""
 
 
@@ -80,12 +79,12 @@ class _Check:
         for row in range(len(table)):
             entry = table[row]
             if entry["state"] != ChunkState.STORED:
-                yield _Stretch(at, row, 0, b"")
+                yield _Stretch(at, row, 0)
                 continue
             offset = int(entry["frame_offset"])
             yield from self._gap(at, offset)
             length = FRAME_SIZE + int(entry["runs_length"]) + int(entry["body_length"])
-            yield self._read(offset, row, length)
+            yield _Stretch(offset, row, length)
             at = offset + length
         yield from self._gap(at, self.reader.index.frames_end)
 
@@ -101,16 +100,16 @@ class _Check:
                 ):
                     raise damaged("frame header", "belongs elsewhere")
             except InpartError as error:
-                yield _Stretch(at, -1, end - at, b"", error.message)
+                yield _Stretch(at, -1, end - at, error.message)
                 return
-            yield self._read(at, -1, frame.size)
+            yield _Stretch(at, -1, frame.size)
             at += frame.size
 
-    def _read(self, offset: int, row: int, length: int) -> _Stretch:
-        try:
-            return _Stretch(offset, row, length, self.reader.stream.read(offset, length))
-        except VolumeError as error:
-            return _Stretch(offset, row, length, b"", error.message)
+    def _data(self, stretch: _Stretch) -> memoryview:
+        """Raises IntegrityError, VolumeError."""
+        if stretch.problem:
+            raise IntegrityError(stretch.problem)
+        return memoryview(self.reader.stream.read(stretch.offset, stretch.length))
 
     def findings(self, stretch: _Stretch) -> tuple[int, list[Finding]]:
         """(bytes of the stream, what is wrong with them) for one stretch."""
@@ -120,12 +119,12 @@ class _Check:
     def _spare(self, stretch: _Stretch) -> Iterator[Finding]:
         """A META or SKIP frame."""
         try:
-            data = _data(stretch)
+            data = self._data(stretch)
             frame = Frame.unpack(data)
             frame_extents(frame, data[FRAME_SIZE : FRAME_SIZE + frame.runs_length])
             if crc32c(data[FRAME_SIZE + frame.runs_length :]) != frame.body_crc:
                 raise damaged("frame", "has a wrong checksum")
-        except IntegrityError as error:
+        except (IntegrityError, VolumeError) as error:
             yield ImageFinding(
                 Severity.WARNING,
                 "image.spare-copy",
@@ -137,7 +136,7 @@ class _Check:
         entry = self.reader.chunks[stretch.row]
         number = int(entry["chunk"])
         try:
-            data = _data(stretch)
+            data = self._data(stretch)
             body = data[FRAME_SIZE + int(entry["runs_length"]) :]
             if entry["state"] == ChunkState.STORED and crc32c(body) != int(entry["body_crc"]):
                 raise IntegrityError("its stored bytes have a wrong checksum")
@@ -169,12 +168,6 @@ class _Check:
         extents = self.reader.chunk_extents(number)
         where = f"image {self.name}, chunk {number}, partition bytes {extents.start} to {extents.end}"
         return ImageFinding(severity, code, where, message, number, extents if lost else Extents())
-
-
-def _data(stretch: _Stretch) -> memoryview:
-    if stretch.problem:
-        raise IntegrityError(stretch.problem)
-    return memoryview(stretch.data)
 
 
 def frame_extents(frame: Frame, runs: bytes | memoryview) -> Extents:

@@ -32,8 +32,7 @@ def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None
 
 def read_back_file(session: Session, path: Path, parent: ImageReader | None) -> None:
     """Check every stored byte of an image stream in a file. Raises IntegrityError."""
-    with FileVolume(path) as volume:
-        volume.forget()
+    with FileVolume(path) as file, file.medium() as volume:
         check_stored(session, ImageReader(volume, session.plugins.encodings_by_id, parent), _FAILING)
 
 

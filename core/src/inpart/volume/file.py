@@ -17,6 +17,7 @@ from inpart.extents import Extents
 from inpart.units import SECTOR
 from inpart.volume.base import Buffer, Volume
 from inpart.volume.busy import users_of
+from inpart.volume.medium import MediumVolume
 from inpart.volume.writer import FileWriter
 
 BLKSSZGET = 0x1268
@@ -189,6 +190,10 @@ class FileVolume(Volume):
             with suppress(OSError):
                 fcntl.ioctl(self._fd, BLKFLSBUF, 0)
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def medium(self) -> MediumVolume:
+        """The same bytes, read from the medium only; for proving what was written. Raises VolumeError."""
+        return MediumVolume(self, self._fd)
 
     def close(self) -> None:
         if self._writer is not None:
