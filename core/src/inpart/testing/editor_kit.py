@@ -139,7 +139,7 @@ class FilesystemEditorKit(FilesystemTreeKit):
         assert bytes(volume.data) == self.specimen(variant).content, "E7: the volume was written without a commit"
 
     def test_e8_the_directory_stays_where_it_may(self, variant: str) -> None:
-        """E8: given clusters for its directory, claim uses no others beside those of the files and the root directory."""
+        """E8: given clusters for its directory, claim uses no others but those of the files and the root directory."""
         volume = self.specimen(variant).volume()
         before = self.editor(volume).free()
         *wanted, spare = self._random_claims(volume, seed=8)
