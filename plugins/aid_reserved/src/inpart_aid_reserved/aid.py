@@ -17,7 +17,7 @@ from inpart.units import SECTOR
 from inpart.volume import Access, FileVolume, SliceVolume, Volume
 
 from inpart_aid_reserved.placing import Room, room_for, sectors
-from inpart_aid_reserved.slots import HEADER, Slot, slots_on
+from inpart_aid_reserved.slots import HEADER, RECORD_LIMIT, Slot, slots_on
 
 if TYPE_CHECKING:
     from inpart.contracts import AidCheck, AidRecord
@@ -117,7 +117,7 @@ def _filled(room: Room, record: AidRecord) -> bytes:
     for omitted in _REDUCTIONS:
         content = _reduced(record, omitted).model_dump_json(exclude_defaults=True).encode()
         stored = zlib.compress(content, 9)
-        if len(stored) <= room.size - HEADER.size:
+        if len(stored) <= room.size - HEADER.size and len(content) <= RECORD_LIMIT:
             slot = Slot(room.own, room.other, room.size, room.sequence, len(stored), len(content), crc32c(stored))
             data = slot.pack() + stored
             return data.ljust(sectors(len(data)), b"\0")

@@ -31,17 +31,17 @@ def room_for(volume: Volume, reserved: Extents, slots: list[Slot], intact: Slot 
 
     Raises NoSpace if the file system leaves no room, or something else is in it.
     """
-    reserved = reserved.clip(SECTOR, min(AREA, volume.size))
+    usable = _usable(volume, reserved, slots)
     sequence = slots[0].sequence + 1 if slots else 1
     if intact is not None:
         room = Room(intact.other, intact.own, intact.size, sequence)
-        if _is_free(volume, reserved, slots, room.own, room.size):
+        if usable.covers(Extents.span(room.own, room.own + room.size)):
             return room
-    kept = intact.span if intact is not None else Extents()
+        usable -= intact.span
     for unit in _UNITS:
-        for start, end in sorted((reserved - kept).align_in(unit), key=lambda run: run[0] - run[1]):
+        for start, end in sorted(usable.align_in(unit), key=lambda run: run[0] - run[1]):
             size = min(align_down((end - start) // 2, unit), SLOT_LIMIT)
-            if size and all(_is_free(volume, reserved, slots, at, size) for at in (start, start + size)):
+            if size:
                 return Room(start, start + size, size, sequence)
     raise NoSpace(
         f"{volume.name}: the file system leaves no room for an anchor",
@@ -49,14 +49,19 @@ def room_for(volume: Volume, reserved: Extents, slots: list[Slot], intact: Slot 
     )
 
 
-def _is_free(volume: Volume, reserved: Extents, slots: list[Slot], start: int, size: int) -> bool:
-    """True if every sector is left unused by the file system, and blank or part of an earlier slot of ours."""
-    wanted = Extents.span(start, start + size)
-    if not reserved.covers(wanted):
-        return False
+def _usable(volume: Volume, reserved: Extents, slots: list[Slot]) -> Extents:
+    """Sectors that the file system leaves unused, and that are blank or part of an earlier slot of ours."""
+    own = Extents()
     for slot in slots:
-        wanted -= slot.span
-    return all(is_blank(volume, first, last - first) for first, last in wanted.align_out(SECTOR))
+        own |= slot.span
+    offered = reserved.clip(SECTOR, min(AREA, volume.size)).align_in(SECTOR)
+    return Extents(
+        [
+            (start, end)
+            for start, end in offered.split(SECTOR).tolist()
+            if own.covers(Extents.span(start, end)) or is_blank(volume, start, end - start)
+        ]
+    )
 
 
 def sectors(length: int) -> int:

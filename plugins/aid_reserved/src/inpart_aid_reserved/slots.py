@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inpart.checksums import all_zero, crc32c
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
-from inpart.units import KIB, MIB, SECTOR
+from inpart.units import KIB, SECTOR
 from inpart.volume import Volume
 
 MAGIC = b"\x9eipA\r\n\x1ar"
@@ -21,7 +21,7 @@ MAJOR, MINOR = 1, 0
 HEADER = struct.Struct("<8sHHIQQIIIIQ8x")
 AREA = 64 * KIB
 """An anchor lies in the first 64 KiB of its partition, at a multiple of 512 bytes."""
-RECORD_LIMIT = MIB
+RECORD_LIMIT = 256 * KIB
 _CHECKSUM_AT = 12
 
 
