@@ -116,7 +116,7 @@ class Claimer:
         for claim in claims:
             if (claim.runs.array % size).any() or not area.covers(claim.runs.extents()):
                 raise UsageError(f"{claim.name} is to be put where no clusters are")
-            if claim.runs.total != -(-claim.size // size) * size:
+            if claim.size < 0 or claim.runs.total != -(-claim.size // size) * size:
                 raise UsageError(f"{claim.name} has {claim.size} bytes and {claim.runs.total} bytes of clusters")
             if claim.size > _SMALL_FILE and not superblock.has(RoCompat.LARGE_FILE):
                 raise FilesystemUnsupported(
