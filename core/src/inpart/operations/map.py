@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -92,10 +92,10 @@ def _windows(rows: Pairs) -> Iterator[tuple[int, list[list[int]]]]:
 
 
 class Layer(Enum):
-    """What a cell of the picture shows; a later one hides an earlier one."""
+    """What a cell of the picture shows. No byte is in two layers; of two that fill a cell alike the later one shows."""
 
     FREE = ("free", _SHADES[0])
-    USED = ("used", _SHADES[4])
+    USED = ("files", _SHADES[4])
     SYSTEM = ("system areas", "S")
     CONTAINER = ("images", "I")
     BAD = ("bad", "B")
@@ -103,6 +103,9 @@ class Layer(Enum):
     def __init__(self, title: str, glyph: str) -> None:
         self.title = title
         self.glyph = glyph
+
+
+_RANK = {layer: rank for rank, layer in enumerate(Layer)}
 
 
 @dataclass(frozen=True)
@@ -145,34 +148,39 @@ class Picture:
 def layers_of(filesystem: Filesystem) -> dict[Layer, Extents]:
     """What the picture of ``filesystem`` is drawn from. Raises FilesystemDamaged."""
     used = filesystem.allocated()
-    system = Extents(np.concatenate([Extents().array, *(area.extents.array for area in filesystem.system_areas())]))
-    layers = {Layer.USED: used, Layer.SYSTEM: system}
-    if isinstance(filesystem, FilesystemEditor):
-        claims = [claim.runs.extents().array for claim in filesystem.claims()]
-        layers[Layer.CONTAINER] = Extents(np.concatenate([Extents().array, *claims]))
-        layers[Layer.BAD] = filesystem.immovable() - used
-    return layers
+    system = _union(area.extents for area in filesystem.system_areas())
+    if not isinstance(filesystem, FilesystemEditor):
+        return {Layer.USED: used - system, Layer.SYSTEM: system}
+    container = _union(claim.runs.extents() for claim in filesystem.claims()) - system
+    bad = filesystem.immovable() - used - system
+    return {
+        Layer.USED: used - system - container,
+        Layer.SYSTEM: system,
+        Layer.CONTAINER: container,
+        Layer.BAD: bad,
+    }
+
+
+def _union(parts: Iterable[Extents]) -> Extents:
+    return Extents(np.concatenate([Extents().array, *(part.array for part in parts)]))
 
 
 def draw(layers: dict[Layer, Extents], size: int, *, columns: int, lines: int) -> Picture:
     """The picture of a partition of ``size`` bytes in at most ``columns`` x ``lines`` cells of equal size.
 
-    A cell shows the last layer (in the order of ``Layer``) that fills at least half of its used part; bad clusters
-    show in any quantity.
+    ``layers`` are disjoint. A cell shows the one that fills most of it; bad clusters show in any quantity.
     """
     columns = max(1, columns)
     cell = max(align_up(-(-size // (columns * max(1, lines))), 512), 512)
     edges = np.minimum(np.arange(-(-size // cell) + 1, dtype=np.int64) * cell, size)
-    filled = {layer: _filled(extents, edges) for layer, extents in layers.items()}
-    nothing = np.zeros(len(edges) - 1, dtype=np.int64)
-    busy = np.maximum.reduce([nothing, *filled.values()])
-    shown = np.zeros(len(nothing), dtype=np.intp)
-    for rank, layer in enumerate(Layer):
-        share = filled.get(layer, nothing)
-        shown[(share > 0) & ((share * 2 >= busy) | (layer is Layer.BAD))] = rank
+    filled = np.stack([_filled(layers.get(layer, Extents()), edges) for layer in Layer])
+    busy = filled.sum(axis=0)
+    ranks = len(Layer) - 1 - filled[::-1].argmax(axis=0)
+    ranks[busy == 0] = _RANK[Layer.FREE]
+    ranks[filled[_RANK[Layer.BAD]] > 0] = _RANK[Layer.BAD]
     every = tuple(Layer)
     widths = np.maximum(np.diff(edges), 1)
-    return Picture(columns, cell, busy / widths, tuple(every[rank] for rank in shown.tolist()), _legend(layers, size))
+    return Picture(columns, cell, busy / widths, tuple(every[rank] for rank in ranks.tolist()), _legend(layers, size))
 
 
 def _filled(extents: Extents, edges: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -188,7 +196,6 @@ def _filled(extents: Extents, edges: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _legend(layers: dict[Layer, Extents], size: int) -> tuple[Legend, ...]:
-    used: Sequence[Extents] = tuple(layers.values())
-    free = size - Extents(np.concatenate([Extents().array, *(extents.array for extents in used)])).clip(0, size).total
-    totals = {Layer.FREE: free} | {layer: extents.total for layer, extents in layers.items()}
+    totals = {layer: extents.clip(0, size).total for layer, extents in layers.items()}
+    totals[Layer.FREE] = size - sum(totals.values())
     return tuple(Legend(layer, totals[layer]) for layer in Layer if totals.get(layer))
