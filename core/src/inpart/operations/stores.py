@@ -147,7 +147,7 @@ def _by_aid(session: Session, volume: Volume, start: int) -> list[FoundStore] | 
     found = _ask_layouts(session, volume, Search(SearchMethod.AID, places=places))
     fixed = [one.store for one in _ask_layouts(session, volume, Search(SearchMethod.FIXED))] if found else []
     if found and not believable([one.store for one in found], records, claims_of(session, volume), fixed):
-        session.warn("a recovery aid is stale and was not followed; `inpart aid sync` mends it")
+        session.warn("a recovery aid was not followed: the disk has more or other images than it leads to")
         return []
     return found
 
