@@ -9,14 +9,16 @@ from inpart.extents import Extents, Pairs
 from inpart.scan import scan_windows
 from inpart.units import MIB, SECTOR
 from inpart.volume import Volume
+from numpy.typing import NDArray
 
 from inpart_storage_blocks.pieces import PIECE, Pieces, merged
 from inpart_storage_blocks.structs import HEADER, HEADER_SIZE, MAGIC_WORD, Headers, Kind, is_proven
 
-WINDOW = 2 * MIB
+WINDOW = MIB
 MOST_PIECES = 1 << 19
 MOST_CONTROLS = 1 << 16
 _COMPACT_AT = 1 << 16
+_GROUP = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Collector:
     """Takes windows of a volume in any order."""
 
     def __init__(self) -> None:
+        self._headers: list[NDArray[np.uint8]] = []
+        self._places: list[Pairs] = []
+        self._waiting = 0
         self._pieces: list[Pieces] = []
         self._pending = 0
         self._controls: list[tuple[Headers, Pairs]] = []
@@ -50,23 +55,35 @@ class Collector:
         if not len(found):
             return
         rows = np.frombuffer(view, dtype=np.uint8, count=sectors * SECTOR).reshape(-1, SECTOR)
-        headers = rows[found, :HEADER_SIZE].reshape(-1).view(HEADER)
-        places = low + found * SECTOR
-        data = headers["kind"] == Kind.DATA
-        if not data.all():
-            self._add_controls(headers[~data], places[~data])
-            headers, places = headers[data], places[data]
-        if len(headers):
-            self._add_data(headers, places)
+        self._headers.append(rows[found, :HEADER_SIZE])
+        self._places.append(low + found * SECTOR)
+        self._waiting += len(found)
+        if self._waiting >= _GROUP:
+            self._sort_out()
 
     def finish(self) -> Marks:
         """All that was found, in order."""
+        self._sort_out()
         self._compact()
         pieces = self._pieces[0] if self._pieces else np.zeros(0, dtype=PIECE)
         if not self._controls:
             return Marks(pieces, np.zeros(0, dtype=HEADER), np.zeros(0, dtype=np.int64), self._flooded)
         headers, places = zip(*self._controls, strict=True)
         return Marks(pieces, np.concatenate(headers), np.concatenate(places), self._flooded)
+
+    def _sort_out(self) -> None:
+        """Headers are looked at when some thousands of them have come together: so many cost little more than one."""
+        if not self._waiting:
+            return
+        headers = np.concatenate(self._headers).reshape(-1).view(HEADER)
+        places = np.concatenate(self._places)
+        self._headers, self._places, self._waiting = [], [], 0
+        data = headers["kind"] == Kind.DATA
+        if not data.all():
+            self._add_controls(headers[~data], places[~data])
+            headers, places = headers[data], places[data]
+        if len(headers):
+            self._add_data(headers, places)
 
     def _add_controls(self, headers: Headers, places: Pairs) -> None:
         good = is_proven(headers)
