@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from inpart.errors import FilesystemDamaged
@@ -23,6 +23,8 @@ INLINE_START = 4
 """An inline directory starts with the number of its parent; ``.`` and ``..`` are not stored."""
 _KEPT = 8
 
+_T = TypeVar("_T")
+
 
 class DirEntry(NamedTuple):
     """One entry; ``place`` is the byte of the volume at which it stands, ``rec_len`` how far it reaches."""
@@ -34,6 +36,13 @@ class DirEntry(NamedTuple):
     rec_len: int
 
 
+class Status(NamedTuple):
+    """What resolving a path needs to know of an inode."""
+
+    is_dir: bool
+    flags: int
+
+
 class DirectoryReader:
     """Gives the entries of directories by inode number; keeps the last few directories."""
 
@@ -43,6 +52,7 @@ class DirectoryReader:
         self.table = table
         self.superblock = table.superblock
         self._kept: OrderedDict[int, dict[bytes, DirEntry]] = OrderedDict()
+        self._statuses: OrderedDict[int, Status] = OrderedDict()
 
     def entries(self, number: int) -> dict[bytes, DirEntry]:
         """The used entries of a directory by name, without ``.`` and ``..``; the first one counts.
@@ -54,10 +64,15 @@ class DirectoryReader:
             for entry in self.read(self.table.one(number)):
                 if entry.name not in {b".", b".."}:
                     found.setdefault(entry.name, entry)
-            self._kept[number] = found
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            _keep(self._kept, number, found)
         return self._kept[number]
+
+    def status(self, number: int) -> Status:
+        """Type and flags of an inode. Raises FilesystemDamaged."""
+        if number not in self._statuses:
+            inode = self.table.one(number)
+            _keep(self._statuses, number, Status(int(inode.format[0]) == S_IFDIR, int(inode.flags[0])))
+        return self._statuses[number]
 
     def read(self, inode: Inodes) -> Iterator[DirEntry]:
         """The used entries of one directory as they stand, ``.`` and ``..`` included. Raises FilesystemDamaged."""
@@ -101,3 +116,10 @@ class DirectoryReader:
         """The parent of an inline directory."""
         raw = inode.raw[0, I_BLOCK_OFFSET : I_BLOCK_OFFSET + INLINE_START].tobytes()
         return int.from_bytes(raw, "little")
+
+
+def _keep(kept: OrderedDict[int, _T], number: int, value: _T) -> None:
+    """Add to what is kept and drop the oldest."""
+    kept[number] = value
+    if len(kept) > _KEPT:
+        kept.popitem(last=False)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inpart_ext.extent_trees import follow_extents
 from inpart_ext.indirect import follow_indirect
 from inpart_ext.inodes import Inodes
-from inpart_ext.nodes import Nodes, Pieces, Problem
+from inpart_ext.nodes import Nodes, Pieces, Problem, no_nodes, no_pieces
 from inpart_ext.structs import BAD_INO, EXTENTS_FL, I_BLOCK_OFFSET, INLINE_DATA_FL, S_IFDIR, S_IFLNK, S_IFREG
 
 FAST_SYMLINK = 60
@@ -94,9 +94,12 @@ def map_inodes(volume: Volume, inodes: Inodes) -> Mapping:
     by_extents = np.flatnonzero(tree & (inodes.flags & EXTENTS_FL > 0)).astype(np.int64)
     by_pointers = np.flatnonzero(tree & (inodes.flags & EXTENTS_FL == 0)).astype(np.int64)
     parts = [
-        follow_extents(volume, inodes, by_extents, roots[by_extents]),
-        follow_indirect(volume, inodes, by_pointers, roots[by_pointers]),
+        follow(volume, inodes, owners, roots[owners])
+        for follow, owners in ((follow_extents, by_extents), (follow_indirect, by_pointers))
+        if len(owners)
     ]
+    if not parts:
+        return Mapping(inodes, no_pieces(), no_nodes())
     pieces = Pieces.joined([part[0] for part in parts])
     nodes = Nodes.joined([part[1] for part in parts])
     problems: Iterable[Problem] = (problem for part in parts for problem in part[2])

@@ -101,11 +101,12 @@ class Tree:
         return real or "/", number
 
     def _match(self, number: int, name: str) -> DirEntry | None:
-        entries = self.reader.entries(number)
-        exact = entries.get(name.encode("utf-8", "surrogateescape"))
-        if exact is not None and self._exists(exact) and not self._encrypted(number):
-            return exact
-        encrypted, folds = self._encrypted(number), self._flag(number, CASEFOLD_FL)
+        entries, encrypted = self.reader.entries(number), self._encrypted(number)
+        if not encrypted:
+            exact = entries.get(name.encode("utf-8", "surrogateescape"))
+            if exact is not None and self._exists(exact):
+                return exact
+        folds = self.reader.status(number).flags & CASEFOLD_FL
         for entry in entries.values():
             text = shown(entry.name, encrypted)
             if (text == name or (folds and text.casefold() == name.casefold())) and self._exists(entry):
@@ -116,13 +117,10 @@ class Tree:
         return 0 < entry.inode <= self.reader.superblock.inodes_count
 
     def _is_directory(self, number: int) -> bool:
-        return int(self.reader.table.one(number).format[0]) == S_IFDIR
+        return self.reader.status(number).is_dir
 
     def _encrypted(self, number: int) -> bool:
-        return self._flag(number, ENCRYPT_FL)
-
-    def _flag(self, number: int, flag: int) -> bool:
-        return bool(int(self.reader.table.one(number).flags[0]) & flag)
+        return bool(self.reader.status(number).flags & ENCRYPT_FL)
 
     def _entry(self, path: str, inodes: Inodes, index: int) -> Entry:
         kind = _TYPES.get(int(inodes.format[index]), EntryType.SPECIAL)
