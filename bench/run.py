@@ -76,18 +76,21 @@ class Bench:
     def round(self) -> None:
         stream, packed = self.folder / "image.ipi", self.folder / "image.pc.zst"
         target = self.folder / "restored.img"
-        subprocess.run(["cat", str(self.partition)], stdout=subprocess.DEVNULL, check=True)
+        warm(self.partition)
         self.in_memory()
         create = f"{INPART} create fat32.img --name bench --quiet --yes"
         self.run("create", f"{create} --verify none --to image.ipi >/dev/null", stream)
         self.run("partclone create", "partclone.fat -c -s fat32.img -o - -L /dev/null -F 2>/dev/null "
                  "| zstd -q -T2 -3 -o image.pc.zst", packed)  # fmt: skip
         self.run("create, read back", f"{create} --to image.ipi >/dev/null", stream)
-        self.run("restore", f"{INPART} restore image.ipi --to restored.img --verify none -q -y >/dev/null", target)
-        self.run("restore, read back", f"{INPART} restore image.ipi --to restored.img -q -y >/dev/null", target)
+        restore = f"{INPART} restore image.ipi --to restored.img -q -y"
+        warm(stream)
+        self.run("restore", f"{restore} >/dev/null", target)
+        self.run("restore, read back", f"{restore} --verify full >/dev/null", target)
         target.unlink()
         target.touch()
         os.truncate(target, self.partition.stat().st_size)
+        warm(packed)
         self.run("partclone restore", "zstd -q -dc image.pc.zst "
                  "| partclone.fat -r -s - -O restored.img -L /dev/null -F -C 2>/dev/null")  # fmt: skip
         target.unlink()
@@ -101,15 +104,22 @@ class Bench:
         copy.unlink()
 
     def scan(self) -> None:
-        """A disk of 3 GiB without any image, and the same read front to back."""
+        """A disk of 3 GiB without any image, searched, and read front to back; from the medium both times."""
         disk = self.folder / "disk.img"
         with disk.open("wb") as file:
             piece = os.urandom(64 << 20)
             for _ in range(48):
                 file.write(piece)
-        self.run("read", "cat disk.img >/dev/null")
-        self.run("scan", f"{INPART} locate disk.img -q >/dev/null || [ $? -eq 10 ]")
+        for name, command in (("read", "cat disk.img"), ("scan", f"{INPART} locate disk.img -q || [ $? -eq 10 ]")):
+            subprocess.run(["sync"], check=True)
+            subprocess.run(["dd", f"if={disk}", "iflag=nocache", "count=0", "status=none"], check=True)
+            self.run(name, f"{command} >/dev/null 2>&1")
         disk.unlink()
+
+
+def warm(path: Path) -> None:
+    """Have the file in the page cache, as far as it fits, so that what reads it is measured and not the disk."""
+    subprocess.run(["cat", str(path)], stdout=subprocess.DEVNULL, check=True)
 
 
 def ratio(bench: Bench, left: str, right: str) -> float:
