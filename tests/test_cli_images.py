@@ -27,7 +27,7 @@ ROW = {
 }  # fmt: skip
 RESTORED = {
     "image_id", "name", "method", "target", "image_bytes", "written_bytes", "moved_bytes", "retained", "dropped",
-    "table_entry", "dry_run",
+    "table_entry", "dry_run", "lost_bytes", "affected",
 }  # fmt: skip
 CREATED = {
     "image_id", "name", "kind", "layout", "image_bytes", "stored_bytes", "expected_bytes", "upper_bytes", "vacated",
@@ -167,6 +167,12 @@ def test_a_flipped_bit_is_an_integrity_failure(call: Call, card: str) -> None:
     assert "/noise" in {finding["where"] for finding in verified["findings"]}
     assert call("verify", card, "shipped")["ok"]
     assert call("restore", card, "monday", code=ExitCode.INTEGRITY)["error"]["exit_code"] == ExitCode.INTEGRITY
+    incomplete = call("restore", card, "monday", "--allow-incomplete", code=ExitCode.INCOMPLETE)
+    assert set(incomplete) == RESTORED
+    assert {"boot-sector", "/noise"} <= set(incomplete["affected"])
+    assert 0 < incomplete["lost_bytes"] <= incomplete["image_bytes"]
+    whole = call("restore", card, "shipped", "--allow-incomplete")
+    assert (whole["lost_bytes"], whole["affected"]) == (0, [])
 
 
 def test_no_such_image(call: Call, card: str, made: Path, tmp_path: Path) -> None:
