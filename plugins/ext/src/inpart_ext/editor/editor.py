@@ -27,7 +27,7 @@ class ExtEditor(ExtFilesystem, FilesystemEditor):
 
     def vacate(self, region: Extents, tx: Edits, *, avoid: Extents) -> Vacated:
         """Raises also FilesystemDamaged for what belongs to no file or to several."""
-        result = Vacater(tx, region.clip(0, self.superblock.data_end), avoid).run()
+        result = Vacater(tx, region.clip(self.superblock.data_start, self.superblock.data_end), avoid).run()
         self.refresh()
         return result
 

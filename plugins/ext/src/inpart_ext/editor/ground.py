@@ -20,6 +20,7 @@ from inpart_ext.groups import read_groups
 from inpart_ext.inodes import Inodes, InodeTable
 from inpart_ext.locating import find_superblock
 from inpart_ext.mapping import Mapping, map_inodes
+from inpart_ext.nodes import Pieces
 
 Take = Callable[[], int]
 
@@ -51,6 +52,15 @@ class Ground:
         """Raises FilesystemDamaged, VolumeError."""
         return read_inode(self.table, number)
 
+    def pick(self, inodes: Inodes, index: int) -> Inode:
+        """One of several inodes, to be changed."""
+        return Inode(
+            self.superblock,
+            int(inodes.numbers[index]),
+            int(inodes.places[index]),
+            bytearray(inodes.raw[index].tobytes()),
+        )
+
     def mapping(self, inode: Inode) -> Mapping:
         """Where the content of an inode lies. Raises FilesystemDamaged."""
         raw = np.frombuffer(bytes(inode.raw), dtype=np.uint8)[np.newaxis]
@@ -60,7 +70,7 @@ class Ground:
     def rows(self, inode: Inode) -> tuple[Numbers, Numbers]:
         """The map of an inode and the blocks of its tree."""
         mapping = self.mapping(inode)
-        return rows_of_pieces(mapping), mapping.nodes.block
+        return rows_of_pieces(mapping.pieces), mapping.nodes.block
 
     def folder(self, inode: Inode) -> tuple[Folder, Numbers]:
         """A directory and the blocks of its tree."""
@@ -102,9 +112,8 @@ class Ground:
         self.write(folder.inode, stage)
 
 
-def rows_of_pieces(mapping: Mapping) -> Numbers:
+def rows_of_pieces(pieces: Pieces) -> Numbers:
     """The pieces of one inode as a map."""
-    pieces = mapping.pieces
     columns = [pieces.logical, pieces.physical, pieces.length, pieces.uninit.astype(np.int64)]
     rows = np.stack(columns, axis=1)
     return rows[np.argsort(rows[:, 0], kind="stable")]

@@ -32,6 +32,7 @@ from inpart_ext.structs import (
 from inpart_ext.sums import ALL_ONES, crc, crc16_rows
 
 _HINT = "run e2fsck on it first"
+_SECTOR_BITS = 4096
 Row = NDArray[np.uint8]
 
 
@@ -68,6 +69,7 @@ class Ledger:
         self.bitmaps = Bitmaps(tx.view, groups)
         self._taken: list[Numbers] = []
         self._given: list[Numbers] = []
+        self._sectors: set[int] = set()
         self._taken_inodes: dict[int, bool] = {}
         self._given_inodes: dict[int, bool] = {}
         self._inode_bits: dict[int, Row] = {}
@@ -85,14 +87,12 @@ class Ledger:
     def give(self, rows: Numbers) -> None:
         """Mark blocks as free, last of all."""
         self._given.append(rows)
+        self._sectors.update((rows[:, 0] // _SECTOR_BITS).tolist())
 
     @property
     def pending(self) -> int:
-        """About how many sectors ``settle`` will still edit."""
-        if not self._given:
-            return 0
-        given = np.concatenate(self._given)[:, 0]
-        return 2 * len(np.unique(given // self.superblock.blocks_per_group)) + len(np.unique(given // 4096))
+        """About how many sectors ``settle`` will still edit: of bitmaps, and of descriptors."""
+        return 2 * len(self._sectors)
 
     def new_inode(self, *, directory: bool) -> int:
         """The first free inode, taken from a group whose table is in use already if there is one. Raises NoSpace."""
@@ -132,7 +132,7 @@ class Ledger:
     def settle(self) -> None:
         """Enter everything, and the new counts into the superblock."""
         self.settle_taken()
-        given, self._given = _joined(self._given), []
+        given, self._given, self._sectors = _joined(self._given), [], set()
         inodes, self._given_inodes = self._given_inodes, {}
         self._enter(given, inodes, 0, Stage.RELEASE)
         self.desk.freed |= given

@@ -12,7 +12,7 @@ from inpart_ext.editor.ground import Ground, rows_of_pieces, singles_rows
 from inpart_ext.editor.ownership import inside
 from inpart_ext.editor.records import Inode
 from inpart_ext.editor.trees import COUNT, LOGICAL, PHYSICAL, UNWRITTEN, build
-from inpart_ext.mapping import Mapping
+from inpart_ext.nodes import Nodes, Pieces
 from inpart_ext.structs import I_BLOCK_OFFSET, XATTR_HEADER, field_offset
 from inpart_ext.sums import crc
 
@@ -47,22 +47,19 @@ class Mover:
             ground.write(inode, Stage.SWITCH)
         self._give(singles_rows([block]))
 
-    def move(self, number: int, limit: int) -> bool:
+    def move(self, inode: Inode, pieces: Pieces, nodes: Nodes, limit: int) -> bool:
         """Move up to ``limit`` blocks of content of an inode, and its tree; True if nothing is left in the region.
 
         Raises NoSpace before anything has been changed for this inode.
         """
-        ground = self.ground
-        inode = ground.inode(number)
-        mapping = ground.mapping(inode)
-        rows, nodes = rows_of_pieces(mapping), mapping.nodes.block
+        ground, rows = self.ground, rows_of_pieces(pieces)
         stay, leave, done = self._parted(rows, limit)
         arrived = self._place(leave)
         if inode.has_extents:
             tree = build(inode, np.concatenate([stay, arrived]), self.room.take_one)
-            i_block, blocks, dropped = tree.i_block, tree.blocks, nodes
+            i_block, blocks, dropped = tree.i_block, tree.blocks, nodes.block
         else:
-            i_block, blocks, dropped = self._redirect(inode, mapping, leave, arrived)
+            i_block, blocks, dropped = self._redirect(inode, nodes, leave, arrived)
         ground.fill_blocks(blocks)
         ground.ledger.take(arrived[:, [PHYSICAL, COUNT]])
         self._copy(leave, arrived)
@@ -119,10 +116,10 @@ class Mover:
                 tx.write(target * size + at, tx.view.read(source * size + at, part))
 
     def _redirect(
-        self, inode: Inode, mapping: Mapping, leave: Numbers, arrived: Numbers
+        self, inode: Inode, nodes: Nodes, leave: Numbers, arrived: Numbers
     ) -> tuple[bytes, dict[int, bytes], Numbers]:
         """Copies of the indirect blocks that lie in the region or lead to what moves; i_block; the old blocks."""
-        size, nodes, view = self.ground.block_size, mapping.nodes, self.ground.tx.view
+        size, view = self.ground.block_size, self.ground.tx.view
         old, new = _numbers(leave), _numbers(arrived)
         order = np.argsort(old)
         old, new = old[order], new[order]

@@ -39,7 +39,7 @@ class Reader:
         """Raises FilesystemDamaged, FilesystemUnsupported for one that is kept in its inode, or encrypted."""
         inode = self.inode(number)
         check_directory(inode)
-        return Folder(self.volume, inode, rows_of_pieces(self.mapping(number)))
+        return Folder(self.volume, inode, rows_of_pieces(self.mapping(number).pieces))
 
     def claim(self, name: bytes, number: int) -> Claim:
         """What a file owns. Raises FilesystemDamaged if its blocks do not fit its size."""

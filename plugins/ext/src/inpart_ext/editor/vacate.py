@@ -12,11 +12,13 @@ from inpart_ext.editor.blocks import Room, in_blocks, rows_of
 from inpart_ext.editor.ground import Ground
 from inpart_ext.editor.mover import Mover
 from inpart_ext.editor.ownership import Owners, check_complete, find_owners, fixed_blocks
+from inpart_ext.mapping import map_inodes
 
 _STEP = 32 * MIB
 _MAX_HOLES = 1 << 18
 _SMALL = 8
 _GROUP = 64
+_TOGETHER = 512
 
 
 class Vacater:
@@ -68,13 +70,23 @@ class Vacater:
                 return
             mover.move_attributes(block, pairs[bounds[index] : bounds[index + 1], 1].tolist())
             done += 1
-        for number in owners.inodes.tolist():
-            finished = False
-            while not finished:
-                if self._full(done):
-                    return
-                finished = mover.move(number, max(1, _STEP // self.size))
-                done += 1
+        for first in range(0, len(owners.inodes), _TOGETHER):
+            inodes = self.ground.table.read(owners.inodes[first : first + _TOGETHER])
+            mapping = map_inodes(self.tx.view, inodes).require_sound()
+            for index in range(len(inodes)):
+                inode, pieces, nodes = (
+                    self.ground.pick(inodes, index),
+                    mapping.pieces.of(index),
+                    mapping.nodes.of(index),
+                )
+                while True:
+                    if self._full(done):
+                        return
+                    done += 1
+                    if mover.move(inode, pieces, nodes, max(1, _STEP // self.size)):
+                        break
+                    again = self.ground.mapping(inode)
+                    pieces, nodes = again.pieces, again.nodes
 
     def _full(self, done: int) -> bool:
         """True if the batch should end; what was taken is entered now and then, so that the transaction knows."""
