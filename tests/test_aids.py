@@ -149,6 +149,16 @@ def test_a_wrecked_partition_comes_back_by_its_aid(
     assert files_of(card, tmp_path / "out") == made(FAT32)[1]
 
 
+def test_stores_of_both_layouts(session: Session, card: Path) -> None:
+    create(session, str(card), CreateOptions("second", layout="blocks"))
+    aid_write(session, str(card), ("reserved",))
+    assert sorted(names(list_images(session, str(card)))) == [("first", "aid"), ("second", "aid")]
+    wreck(card)
+    assert sorted(names(list_images(session, str(card)))) == [("first", "aid"), ("second", "aid")]
+    assert restore(session, str(card), RestoreOptions("second")).method == "aid"
+    assert fsck(card).complaints == ()
+
+
 def test_the_end_of_the_partition_is_elsewhere(session: Session, card: Path, stick: str, tmp_path: Path) -> None:
     """Grown by a tool that knows no images, then wrecked: the fixed place is no longer at the end."""
     aid_write(session, str(card), (stick,))

@@ -17,7 +17,8 @@ from inpart.plugins import ask
 from inpart.units import KIB
 from inpart.volume import OverlayVolume, RunsVolume, Volume
 
-_PLACES = 32
+_PLACES = 8
+_PIECES = 64
 _RUNS = 100_000
 _SMALL_AREA = 4096
 _ROOM = 64 * KIB
@@ -65,7 +66,7 @@ def _reserved(session: Session, target: Target) -> Extents:
     view = OverlayVolume(target.volume)
     for aid in session.plugins.aids:
         for record in ask(aid, partial(aid.find, target.volume), [], session.warn):
-            for start, length in record.reserved[:_PLACES]:
+            for start, length in record.reserved[:_PIECES]:
                 if view.sector_size <= start <= view.size - length and 0 < length <= _ROOM:
                     view.write(start, bytes(length))
     filesystem = _filesystem(session, target, view)

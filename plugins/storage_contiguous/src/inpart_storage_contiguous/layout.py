@@ -52,8 +52,8 @@ class ContiguousLayout:
         if search.method is SearchMethod.FIXED:
             scan(volume, volume.size - FIXED_PLACE, volume.size, marks)
         elif search.method is SearchMethod.AID:
-            for place in search.places:
-                scan(volume, place, place + AID_PLACE, marks)
+            windows = Extents([(place, place + AID_PLACE) for place in search.places])
+            scan_extents(volume, windows.clip(0, volume.size), marks)
         else:
             scan(volume, 0, volume.size, marks)
         if search.method in (SearchMethod.DISK, SearchMethod.AID):
