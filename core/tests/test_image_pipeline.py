@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from image_samples import content, manifest, reader_of, stream_of
+from image_samples import content, manifest
 from inpart.encodings.zstd import ZstdEncoding
 from inpart.errors import NoSpace, VolumeError
 from inpart.extents import Extents
@@ -132,13 +132,6 @@ def test_writing_stops_at_the_first_error_of_source_encoding_or_sink() -> None:
     for volume, encoding, sink, message in cases:
         with pytest.raises((NoSpace, VolumeError), match=message):
             write_image(volume, used, sink, manifest(), encoding=encoding, chunk_size=65536)
-
-
-def test_chunks_can_be_left_early() -> None:
-    data = content(1 << 20, 8)
-    reader = reader_of(stream_of(data, Extents.span(0, len(data)))[0])
-    with closing(reader.iter_chunks()) as chunks:
-        assert next(chunks).number == 0
 
 
 INTERRUPTED = """

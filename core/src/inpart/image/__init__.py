@@ -3,14 +3,13 @@
 from inpart.image.chunks import default_chunk_size
 from inpart.image.manifest import FilesystemIdentity, Manifest, PartitionIdentity
 from inpart.image.pipeline import ordered_map
-from inpart.image.reader import Chunk, ImageReader, is_image_stream, read_stream_id
+from inpart.image.reader import ImageReader, is_image_stream
 from inpart.image.rebuild import open_damaged
 from inpart.image.verify import ImageFinding, damaged_extents
 from inpart.image.volume import ImageVolume
 from inpart.image.writer import WrittenImage, write_image
 
 __all__ = [
-    "Chunk",
     "FilesystemIdentity",
     "ImageFinding",
     "ImageReader",
@@ -23,6 +22,5 @@ __all__ = [
     "is_image_stream",
     "open_damaged",
     "ordered_map",
-    "read_stream_id",
     "write_image",
 ]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from inpart.checksums import blake3_digest, crc32c
 from inpart.contracts import Encoding, Finding
-from inpart.errors import InpartError, IntegrityError, PluginError, UsageError
+from inpart.errors import IntegrityError, PluginError, UsageError
 from inpart.extents import Extents
-from inpart.image.chunks import pipeline_depth
 from inpart.image.frame import Frame, FrameKind
 from inpart.image.index import Index, Table, unpack_index
 from inpart.image.meta import Meta
-from inpart.image.pipeline import ordered_map
 from inpart.image.structs import (
     FOOTER_SIZE,
     FRAME_SIZE,
@@ -32,14 +29,6 @@ from inpart.image.verify import Level, Progress, verify_image
 from inpart.volume import Buffer, Volume
 
 Encodings = Mapping[int, Encoding]
-
-
-class Chunk(NamedTuple):
-    """The used bytes of one chunk: ``data`` are the bytes of ``extents`` one after the other."""
-
-    number: int
-    extents: Extents
-    data: bytes
 
 
 class ImageReader:
@@ -154,26 +143,9 @@ class ImageReader:
             hint="inpart verify names the files that lie there",
         )
 
-    def iter_chunks(self, within: Extents | None = None) -> Generator[Chunk, None, None]:
-        """Every chunk with used bytes (``within``, if given: that touches it), decoded in parallel, in order.
-
-        Memory is bounded. Close the generator, or use ``contextlib.closing``, to stop early. Raises as read_chunk.
-        """
-        depth = pipeline_depth(self.chunk_size)
-        return ordered_map(self._bodies(within), self._decoded, depth=depth)
-
     def verify(self, level: Level = "full", progress: Progress | None = None) -> Iterator[Finding]:
         """What is wrong with the stored bytes; see ``verify_image``."""
         return verify_image(self, level, progress)
-
-    def _bodies(self, within: Extents | None) -> Iterator[tuple[int, int, bytes]]:
-        for row, number in enumerate(self.chunks["chunk"].tolist()):
-            if within is None or within.clip(number * self.chunk_size, (number + 1) * self.chunk_size):
-                yield number, row, self.read_body(row)
-
-    def _decoded(self, item: tuple[int, int, bytes]) -> Chunk:
-        number, row, body = item
-        return Chunk(number, self.chunk_extents(number), self.decode_body(number, row, body))
 
 
 def decoder(encodings: Encodings, encoding_id: int) -> Encoding:
@@ -237,16 +209,6 @@ def unpack_meta(data: bytes | memoryview, encodings: Encodings) -> Meta:
 def is_image_stream(volume: Volume) -> bool:
     """True if ``volume`` starts with the magic of an image stream, whatever state the rest is in."""
     return volume.size >= HEADER_SIZE and volume.read(0, len(HEADER_MAGIC)) == HEADER_MAGIC
-
-
-def read_stream_id(volume: Volume) -> bytes | None:
-    """The 16 bytes image id if ``volume`` starts with the header of an image stream, otherwise None."""
-    if volume.size < HEADER_SIZE or volume.read(0, len(HEADER_MAGIC)) != HEADER_MAGIC:
-        return None
-    try:
-        return Header.unpack(volume.read(0, HEADER_SIZE)).image_id
-    except InpartError:
-        return None
 
 
 def _read(stream: Volume, offset: int, length: int, what: str) -> bytes:
