@@ -40,6 +40,28 @@ class Retained:
             runs = runs | claim.runs.extents()
         return runs
 
+    @property
+    def room(self) -> Extents:
+        """Clusters that must hold nothing else: those, and the ones meant for the directory of the claims."""
+        return self.extents | self.directory.extents() if self.claims else Extents()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is to be restored: ``volume`` shows it; it holds the bytes ``used`` of the partition that was at ``home``.
+
+    ``damaged`` are lost and show as zeros.
+    """
+
+    volume: Volume
+    used: Extents
+    home: Place
+    damaged: Extents = field(default_factory=Extents)
+
+    def at_home(self, place: Place) -> bool:
+        """True if nothing that depends on position or size has to change."""
+        return (place.start, place.size) == (self.home.start, self.home.size)
+
 
 @dataclass(frozen=True)
 class Composition:
@@ -69,42 +91,41 @@ def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> R
     return Retained(tuple(claims), directory)
 
 
-def compose(
-    session: Session, image: Volume, used: Extents, place: Place, retained: Retained, damaged: Extents | None = None
-) -> Composition:
+def compose(session: Session, source: Source, place: Place, retained: Retained) -> Composition:
     """Put the image, made fit for ``place``, and the retained claims together. Writes nothing.
 
-    ``used`` are the bytes that the image holds. Where some are ``damaged`` and shown as zeros, it need not hold a
-    healthy file system: if nothing can be claimed in it, the clusters of retained images are left alone all the same.
-    Raises NoSpace with the numbers, FilesystemError, IntegrityError.
+    A damaged image need not hold a healthy file system: if nothing can be claimed in it, the clusters of retained
+    images are left alone all the same. Raises NoSpace with the numbers, FilesystemError, IntegrityError.
     """
-    if used.end > place.size:
+    end = source.used.end
+    if end > place.size:
         raise NoSpace(
-            f"the image reaches up to byte {used.end} ({format_size(used.end)}), the target has {place.size} "
+            f"the image reaches up to byte {end} ({format_size(end)}), the target has {place.size} "
             f"({format_size(place.size)})",
             hint="restore to a larger partition",
         )
-    if damaged:
-        made = _compose_damaged(session, image, used, place, retained)
-        return replace(made, altered=made.altered | damaged, provider=None)
-    composition = _compose(session, image, used, place, retained)
+    if source.damaged:
+        made = _compose_damaged(session, source, place, retained)
+        return replace(made, altered=made.altered | source.damaged, provider=None)
+    composition = _compose(session, source, place, retained)
     if composition.provider is not None:
         _prove(composition.provider.open(composition.view))
     return composition
 
 
-def _compose_damaged(session: Session, image: Volume, used: Extents, place: Place, retained: Retained) -> Composition:
+def _compose_damaged(session: Session, source: Source, place: Place, retained: Retained) -> Composition:
     try:
-        return _compose(session, image, used, place, retained)
+        return _compose(session, source, place, retained)
     except (FilesystemError, IntegrityError, NoSpace) as error:
-        view = ResizedVolume(image, place.size)
+        view, used = ResizedVolume(source.volume, place.size), source.used
         if retained.claims:
             session.warn(f"nothing can be claimed in what is left of the file system: {error.message}")
         return Composition(view, used - retained.extents, (Extents.span(0, 4096) & used,), 0, Extents(), None)
 
 
-def _compose(session: Session, image: Volume, used: Extents, place: Place, retained: Retained) -> Composition:
-    view: Volume = ResizedVolume(image, place.size)
+def _compose(session: Session, source: Source, place: Place, retained: Retained) -> Composition:
+    view: Volume = ResizedVolume(source.volume, place.size)
+    used = source.used
     try:
         provider = find_filesystem(session, view)
         filesystem = provider.open(view)
@@ -114,8 +135,8 @@ def _compose(session: Session, image: Volume, used: Extents, place: Place, retai
         return _plain(view, used, retained, filesystem)
     view, moved, altered = _make_room(session, view, provider, retained)
     tx = Transaction(view)
-    editor = edit(provider, tx.view)
-    editor.adapt(place, tx)
+    if not source.at_home(place):
+        edit(provider, tx.view).adapt(place, tx)
     if retained.claims:
         edit(provider, tx.view).claim(retained.claims, tx, directory=retained.directory)
     final = provider.open(tx.view)
@@ -139,12 +160,12 @@ def _make_room(
     session: Session, view: Volume, provider: FilesystemProvider, retained: Retained
 ) -> tuple[Volume, int, Extents]:
     """Move what the image has where retained images lie; each batch is a view upon the one before."""
-    region = retained.extents
+    region = retained.room
     moved, altered = 0, Extents()
     while edit(provider, view).allocated() & region:
         tx = Transaction(view)
         try:
-            batch = edit(provider, tx.view).vacate(region, tx, avoid=region | retained.directory.extents())
+            batch = edit(provider, tx.view).vacate(region, tx, avoid=region)
         except NoSpace as error:
             hint = "restore with --no-retain to give up the other images, or to a larger partition with --to"
             raise NoSpace(f"the retained images leave too little room: {error.message}", hint=hint) from None

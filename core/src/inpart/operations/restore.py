@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from inpart.contracts import Store
+from inpart.contracts import Place, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
 from inpart.operations.aids import refresh_aids
-from inpart.operations.compose import Composition, compose, retained_from
+from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place
 from inpart.operations.images import OpenImage, opened_image
 from inpart.operations.incomplete import Damage, PatchedVolume, left_out, survey
@@ -16,24 +16,33 @@ from inpart.operations.readback import DAMAGED, check_stored
 from inpart.operations.rewrite import Rewrite, rewrite
 from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
-from inpart.operations.table import repair_table_entry
+from inpart.operations.table import plan_repair
 from inpart.operations.trim import drop_images
-from inpart.partitions import Target, open_target
+from inpart.partitions import Repair, Target, apply_repair, open_target, reread_partitions
 from inpart.units import format_size
 from inpart.volume import Access
 
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """``image`` as people name it; ``to`` an address or a new file; ``retain`` keeps the other images."""
+    """``image`` as people name it; ``to`` an address or a new file; ``retain`` keeps the other images.
+
+    ``repair_table`` puts back the partition's entry in the table of its disk, ``repair_table_all`` the whole table.
+    """
 
     image: str | None = None
     to: str | None = None
     retain: bool = True
     changed_only: bool = False
     repair_table: bool = False
+    repair_table_all: bool = False
     allow_incomplete: bool = False
     dry_run: bool = False
+
+    @property
+    def on_disk(self) -> bool:
+        """True if the address is that of the whole disk."""
+        return self.repair_table or self.repair_table_all
 
 
 @dataclass(frozen=True)
@@ -67,9 +76,11 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
     """
     if options.to is None:
         access = Access.READ if options.dry_run else Access.WRITE
-        with open_target(address, access, whole_disk=options.repair_table) as target:
+        with open_target(address, access, whole_disk=options.on_disk) as target:
             report = restore_opened(session, target, options)
         if not options.dry_run:
+            if options.on_disk:
+                reread_partitions(target.path)
             refresh_aids(session, report.target)
         return report
     with open_target(address, Access.READ) as source:
@@ -81,14 +92,16 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
 def restore_opened(session: Session, target: Target, options: RestoreOptions) -> RestoreReport:
     """Bring an image back to the partition that holds it, or on a whole disk to the place of that partition."""
     image = opened_image(session, target, options.image, (*EVERY, *DISK))
-    destination = own_place(session, target, image, whole_disk=options.repair_table)
-    entry = repair_table_entry(session, target, image, dry_run=options.dry_run) if options.repair_table else None
+    destination = own_place(session, target, image, whole_disk=options.on_disk)
+    repair = plan_repair(target, image, whole=options.repair_table_all) if options.on_disk else None
     if not options.allow_incomplete:
         check_stored(session, image.reader, DAMAGED)
-    return replace(_restore(session, image, destination, options), table_entry=entry)
+    return _restore(session, image, destination, options, repair)
 
 
-def _restore(session: Session, image: OpenImage, destination: Destination, options: RestoreOptions) -> RestoreReport:
+def _restore(
+    session: Session, image: OpenImage, destination: Destination, options: RestoreOptions, repair: Repair | None = None
+) -> RestoreReport:
     manifest = image.reader.manifest
     damage = _damage_of(session, image, options)
     view = PatchedVolume(image.volume, damage.bad) if damage.bad else image.volume
@@ -96,7 +109,8 @@ def _restore(session: Session, image: OpenImage, destination: Destination, optio
     dropped = set() if options.retain else present - _chain(image)
     retained = retained_from(destination.stores, dropped)
     used = image.reader.extents
-    composition = compose(session, view, used, destination.place, retained, damage.bad)
+    home = Place(manifest.partition.disk_offset, image.reader.partition_size)
+    composition = compose(session, Source(view, used, home, damage.bad), destination.place, retained)
     if damage.bad and not composition.moved:
         damage = left_out(session, image.reader, image.target.volume, damage, used & retained.extents)
     if options.to is None:
@@ -114,16 +128,22 @@ def _restore(session: Session, image: OpenImage, destination: Destination, optio
         moved_bytes=composition.moved,
         retained=_names(destination.stores, present - dropped),
         dropped=_names(destination.stores, dropped),
+        table_entry="\n".join(repair.description) if repair else None,
         dry_run=options.dry_run,
         lost_bytes=damage.bad.total,
         affected=damage.affected,
     )
     if options.dry_run:
         return report
-    session.ask(
+    question = (
         f"Overwrite {destination.volume.name} ({format_size(destination.volume.size)}) with image {report.name!r} "
         f"of {manifest.created:%Y-%m-%d %H:%M}?"
     )
+    if repair and repair.edits:
+        question = f"{report.table_entry}\nWrite this to the partition table of {image.target.volume.name}? {question}"
+    session.ask(question)
+    if repair:
+        apply_repair(image.target.volume, repair)
     written = rewrite(session, _rewrite_of(session, image, destination, composition, options, dropped))
     return replace(report, written_bytes=written)
 

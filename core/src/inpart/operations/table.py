@@ -1,18 +1,17 @@
-"""Putting a partition's entry back into the table of its disk, from the copy that its image carries."""
+"""What a partition table lacks, found from the copy that an image carries."""
 
 from __future__ import annotations
 
 from inpart.errors import NoImageFound, UsageError
 from inpart.operations.images import OpenImage
-from inpart.operations.session import Session
-from inpart.partitions import Target, apply_repair, repair_entry
+from inpart.partitions import Repair, Target, repair_entry, repair_table
 
 
-def repair_table_entry(session: Session, target: Target, image: OpenImage, *, dry_run: bool) -> str:
-    """Show the entry, ask, and write it; returns what it says of itself.
+def plan_repair(target: Target, image: OpenImage, *, whole: bool) -> Repair:
+    """What to write so that the table names the partition again, or with ``whole`` is all that was saved.
 
     Raises NoImageFound if the image carries no table, UsageError if ``target`` is not the whole disk, and what
-    ``repair_entry`` raises: nothing that exists is overlapped.
+    ``repair_entry`` and ``repair_table`` raise: nothing that exists is overlapped or left out.
     """
     if target.entry is not None or target.start:
         raise UsageError(f"{target.address} is a partition", hint="--repair-table works on the whole disk")
@@ -22,10 +21,7 @@ def repair_table_entry(session: Session, target: Target, image: OpenImage, *, dr
             f"image {image.reader.manifest.name!r} carries no partition table",
             hint="it was made from a volume without one; restore with --to instead",
         )
+    if whole:
+        return repair_table(target.volume, areas)
     start = image.found.store.base if image.found else image.reader.manifest.partition.disk_offset
-    repair = repair_entry(target.volume, areas, start)
-    description = "\n".join(repair.description)
-    if not dry_run and repair.edits:
-        session.ask(f"{description}\nWrite this entry to the partition table of {target.volume.name}?")
-        apply_repair(target.volume, repair)
-    return description
+    return repair_entry(target.volume, areas, start)

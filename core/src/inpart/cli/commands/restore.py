@@ -33,6 +33,9 @@ def command(
     repair_table: Annotated[
         bool, typer.Option("--repair-table", help="DEVICE is the disk: put the partition's entry back, then restore.")
     ] = False,
+    repair_table_all: Annotated[
+        bool, typer.Option("--repair-table-all", help="DEVICE is the disk: put its whole table back, then restore.")
+    ] = False,
     allow_incomplete: Annotated[
         bool,
         typer.Option("--allow-incomplete", help="Bring back what is left of a damaged image; its gaps become zeros."),
@@ -47,6 +50,7 @@ def command(
         retain=run.configuration(given).retain,
         changed_only=changed_only,
         repair_table=repair_table,
+        repair_table_all=repair_table_all,
         allow_incomplete=allow_incomplete,
         dry_run=run.dry_run,
     )

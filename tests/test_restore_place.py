@@ -1,0 +1,171 @@
+"""Restoring to its own place, elsewhere, and to a disk whose partition table is lost; judged by sfdisk and fsck.fat."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fatmaker import Recipe, copied, copy_in, fsck, make_partition
+from fatwrecks import contents
+from inpart import plugins
+from inpart.errors import IntegrityError, NoImageFound, PlaceTaken
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.exchange import import_image
+from inpart.operations.images import list_images, open_image
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.session import Session
+from inpart.operations.verify import verify
+from inpart.partitions.devices import partitions_of_device
+from inpart.units import MIB
+
+RECIPE = Recipe("fat16", 16 * MIB, ("-F16", "-s2", "-n", "DATA", "-h63"))
+START = 4 * MIB
+TABLE = (
+    "label: dos\nlabel-id: 0xfeedbeef\nstart=2048,size=2M,type=83\n"
+    f"start={START // 512},size=16M,type=6\nstart=47104,size=1M,type=83\n"
+)
+FILES = {"/a.bin": os.urandom(MIB), "/d/b.txt": b"text " * 40_000}
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(plugins.load())
+
+
+def dump(disk: Path) -> str:
+    return subprocess.run(["sfdisk", "--dump", disk], capture_output=True, text=True, check=False).stdout
+
+
+def taken_out(disk: Path, to: Path) -> Path:
+    with disk.open("rb") as file:
+        file.seek(START)
+        to.write_bytes(file.read(RECIPE.size))
+    return to
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Path:
+    """A disk of three partitions, the second with files and an image of itself; not to be changed."""
+    folder = tmp_path_factory.mktemp("disk")
+    disk, part = folder / "disk.img", make_partition(folder / "p.img", RECIPE)
+    copy_in(part, FILES)
+    with disk.open("wb") as file:
+        file.truncate(25 * MIB)
+    subprocess.run(["sfdisk", "--quiet", disk], input=TABLE, text=True, check=True)
+    overwrite(disk, START, part.read_bytes())
+    create(session, f"{disk}#2", CreateOptions("shipped", "factory"))
+    return disk
+
+
+@pytest.fixture
+def disk(made: Path, tmp_path: Path) -> Path:
+    return copied(made, tmp_path / "disk.img")
+
+
+def test_at_its_own_place_the_boot_sector_comes_back_as_it_was(disk: Path, session: Session, tmp_path: Path) -> None:
+    with disk.open("rb") as file:
+        file.seek(START)
+        before = file.read(512)
+    assert before[28:32] == (63).to_bytes(4, "little")
+    overwrite(disk, START, bytes(MIB))
+    restore(session, f"{disk}#2", RestoreOptions())
+    part = taken_out(disk, tmp_path / "p.img")
+    assert part.read_bytes()[:512] == before
+    assert contents(part, tmp_path / "out") == FILES
+
+
+def test_elsewhere_the_hidden_sectors_are_those_of_the_new_place(disk: Path, session: Session, tmp_path: Path) -> None:
+    other = tmp_path / "other.img"
+    with other.open("wb") as file:
+        file.truncate(40 * MIB)
+    table = "label: dos\nstart=8192,size=20M,type=6\n"
+    subprocess.run(["sfdisk", "--quiet", other], input=table, text=True, check=True)
+    restore(session, f"{disk}#2", RestoreOptions(to=f"{other}#1"))
+    with other.open("rb") as file:
+        file.seek(8192 * 512 + 28)
+        assert file.read(4) == (8192).to_bytes(4, "little")
+
+
+def test_one_entry_or_the_whole_table_is_put_back(disk: Path, session: Session, tmp_path: Path) -> None:
+    table = dump(disk)
+    overwrite(disk, 0, bytes(512))
+    restore(session, str(disk), RestoreOptions(repair_table=True))
+    assert dump(disk).count("start=") == 1
+    assert contents(taken_out(disk, tmp_path / "p.img"), tmp_path / "out") == FILES
+    overwrite(disk, 0, bytes(512))
+    planned = restore(session, str(disk), RestoreOptions(repair_table_all=True, dry_run=True))
+    assert dump(disk) == ""
+    report = restore(session, str(disk), RestoreOptions(repair_table_all=True))
+    assert report.table_entry == planned.table_entry
+    assert dump(disk) == table
+    assert fsck(taken_out(disk, tmp_path / "p.img")).complaints == ()
+    assert [row.name for row in list_images(session, f"{disk}#2").images] == ["shipped"]
+
+
+def test_a_new_table_is_not_replaced_by_the_saved_one(disk: Path, session: Session) -> None:
+    subprocess.run(["sfdisk", "--quiet", disk], input="label: dos\nstart=45056,type=83\n", text=True, check=True)
+    before = disk.read_bytes()
+    with pytest.raises(PlaceTaken, match="saved table lacks"):
+        restore(session, str(disk), RestoreOptions(repair_table_all=True))
+    assert disk.read_bytes() == before
+
+
+def test_the_table_is_left_alone_if_the_image_is_damaged(disk: Path, session: Session) -> None:
+    row = list_images(session, f"{disk}#2").images[0]
+    overwrite(disk, START + row.extents[0][0] + row.extents[0][1] // 2, b"damage")
+    overwrite(disk, 0, bytes(512))
+    before = disk.read_bytes()
+    with pytest.raises((IntegrityError, NoImageFound)):
+        restore(session, str(disk), RestoreOptions(repair_table=True))
+    assert disk.read_bytes() == before
+
+
+@pytest.fixture
+def device(disk: Path) -> Iterator[Path]:
+    found = subprocess.run(
+        ["losetup", "--find", "--show", "--partscan", disk], capture_output=True, text=True, check=True
+    )
+    node = Path(found.stdout.strip())
+    yield node
+    subprocess.run(["losetup", "--detach", node], check=True)
+
+
+def test_the_kernel_reads_the_repaired_table_again(device: Path, session: Session) -> None:
+    """A partition that the kernel was told of and that no table names is forgotten when it reads the table."""
+    with device.open("r+b") as file:
+        file.write(bytes(512))
+    subprocess.run(["blockdev", "--rereadpt", device], check=True)
+    subprocess.run(["addpart", device, "1", "2048", "4096"], check=True)
+    assert [part.start for part in partitions_of_device(device)] == [MIB]
+    restore(session, str(device), RestoreOptions(repair_table=True))
+    assert MIB not in [part.start for part in partitions_of_device(device)]
+
+
+def test_files_where_the_directory_of_the_images_lies_now_are_moved(session: Session, tmp_path: Path) -> None:
+    """An image that was made before the container, of files where its tables, images and directory are now."""
+    path = make_partition(tmp_path / "p.img", Recipe("fat16", 16 * MIB, ("-F16", "-s2")))
+    copy_in(path, {"/filler": bytes(9 * MIB)})
+    files = {f"/end/{number}.bin": os.urandom(16 * 1024) for number in range(441)}
+    copy_in(path, files)
+    subprocess.run(["mdel", "-i", path, "::/filler"], check=True, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+    create(session, str(path), CreateOptions("outside", to=tmp_path / "outside.ipi"))
+    subprocess.run(["mdeltree", "-i", path, "::/end"], check=True, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+    create(session, str(path), CreateOptions("empty"))
+    import_image(session, str(path), tmp_path / "outside.ipi")
+    with open_image(session, str(path), "outside") as image:
+        rooms = [store.claims().directory.extents() for store in image.located.stores]
+        assert image.reader.extents & rooms[0]
+    report = restore(session, str(path), RestoreOptions("outside"))
+    assert report.moved_bytes > 0
+    assert fsck(path).complaints == ()
+    assert contents(path, tmp_path / "out") == files
+    assert verify(session, str(path)).ok
