@@ -30,7 +30,7 @@ class Recipe:
     name: str
     options: tuple[str, ...]
     size: int = 12 * MIB
-    entries: int = 300
+    entries: int = 120
     mountable: bool = True
 
 
@@ -46,7 +46,7 @@ MATRIX = (
     ext("ext2-many-groups", "-t ext2 -b 1024 -g 1024 -O ^sparse_super,^resize_inode"),
     ext("ext3-1k", "-t ext3 -b 1024"),
     ext("ext3-2k", "-t ext3 -b 2048", 16),
-    ext("ext4-1k", "-t ext4 -b 1024", 24, entries=2000),
+    ext("ext4-1k", "-t ext4 -b 1024", 24, entries=1200),
     ext("ext4-2k", "-t ext4 -b 2048"),
     ext("ext4-4k", "-t ext4 -b 4096", 24),
     ext("ext4-no-journal", "-t ext4 -b 4096 -O ^has_journal", 8),
@@ -110,7 +110,7 @@ def make_filled(path: Path, recipe: Recipe, entries: int | None = None) -> dict[
         return contents(Path(folder))
 
 
-def populate(root: Path, entries: int = 300, seed: int = 1) -> None:
+def populate(root: Path, entries: int = 120, seed: int = 1) -> None:
     """Put files of every kind into a folder."""
     chance = random.Random(seed)
     _fragment(root, chance)

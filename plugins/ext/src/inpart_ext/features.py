@@ -83,13 +83,11 @@ READABLE = (
 """What this plugin understands of ``Incompat``."""
 
 _SPOKEN = {
-    Incompat.BIT64: "64bit",
-    Incompat.EXTENTS: "extent",
-    Incompat.CSUM_SEED: "metadata_csum_seed",
-    Incompat.JOURNAL_DEV: "journal_dev",
-    RoCompat.GDT_CSUM: "uninit_bg",
-    RoCompat.READONLY: "read-only",
-    RoCompat.ORPHAN_PRESENT: "orphan_present",
+    "BIT64": "64bit",
+    "EXTENTS": "extent",
+    "CSUM_SEED": "metadata_csum_seed",
+    "GDT_CSUM": "uninit_bg",
+    "READONLY": "read-only",
 }
 
 Feature = Compat | Incompat | RoCompat
@@ -97,7 +95,9 @@ Feature = Compat | Incompat | RoCompat
 
 def feature_name(feature: Feature) -> str:
     """One feature by its usual name, an unknown one by its bit."""
-    return _SPOKEN.get(feature) or (feature.name or f"bit {int(feature):#x}").lower()
+    if feature.name is None:
+        return f"bit {int(feature):#x}"
+    return _SPOKEN.get(feature.name, feature.name.lower())
 
 
 def feature_names(kind: type[Compat] | type[Incompat] | type[RoCompat], mask: int) -> list[str]:

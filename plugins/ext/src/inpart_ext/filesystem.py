@@ -115,9 +115,10 @@ class ExtFilesystem(FilesystemTree):
 
     def allocated(self) -> Extents:
         """Boot block, superblocks, descriptors, bitmaps, inode tables and all blocks in use."""
-        if self.used.end > self.volume.size:
+        end = max(self.used.end, self.groups.metadata().end) if self.truncated else 0
+        if end > self.volume.size:
             raise FilesystemDamaged(
-                f"used blocks reach up to byte {self.used.end}, but {self.volume.name} ends at {self.volume.size}",
+                f"used blocks reach up to byte {end}, but {self.volume.name} ends at {self.volume.size}",
                 hint="was the partition or the image file cut short?",
             )
         return self.used
