@@ -1,4 +1,4 @@
-"""FAT and the contiguous layout under power cuts, judged by fsck.fat and mtools."""
+"""FAT and both layouts under power cuts, judged by fsck.fat and mtools."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from inpart import plugins
 from inpart.contracts import Stage
 from inpart.errors import InpartError
+from inpart.operations.session import Policy, Session
 from inpart.testing.cut_kit import PowerCutKit
 from inpart.transaction import Transaction
 from inpart.units import MIB
@@ -90,6 +92,16 @@ class FatCuts(PowerCutKit):
 
 class TestFat(FatCuts):
     """Run the kit."""
+
+
+class TestFatBlocks(FatCuts):
+    """The same for images in blocks."""
+
+    variants: ClassVar[Sequence[str]] = ("fat12",)
+    sample: ClassVar[int] = 4
+
+    def session(self) -> Session:
+        return Session(plugins.load(), Policy(layout="blocks"))
 
 
 def without_journal(patch: pytest.MonkeyPatch) -> None:
