@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from inpart.contracts import Claim, FilesystemEditor, ImageSummary, Search, SearchMethod, Store, StoredImage
-from inpart.errors import FilesystemError, IntegrityError, NoImageFound, UsageError
+from inpart.contracts import (
+    Claim,
+    FilesystemEditor,
+    ImageSummary,
+    Layout,
+    Search,
+    SearchMethod,
+    Store,
+    StoredImage,
+)
+from inpart.errors import FilesystemError, IntegrityError, Interrupted, NoImageFound, UsageError
 from inpart.operations.aid_uses import known_records
 from inpart.operations.aided import believable, places_of
 from inpart.operations.filesystems import find_filesystem
@@ -113,11 +124,14 @@ def locate(session: Session, volume: Volume, methods: Sequence[SearchMethod] = Q
     """Search ``volume``, which begins at byte ``start`` of its disk, in the given ways until one finds something.
 
     Every layout is asked in each way, so that stores of two layouts in one partition are both found by the same way;
-    what a later way would add is not looked for. But the fixed place is one of some layouts only: where a scan of the
-    partition is among the ways, it is looked through for the others, whose images must not be overwritten.
+    what a later way would add is not looked for, and nothing is scanned twice. But the fixed place is one of some
+    layouts only: where a scan of the partition is among the ways, it is looked through for the others, whose images
+    must not be overwritten.
     """
     tried: list[SearchMethod] = []
     for method in methods:
+        if method is SearchMethod.DISK and SearchMethod.PARTITION in tried:
+            continue
         found = _by_aid(session, volume, start) if method is SearchMethod.AID else _by(session, volume, method)
         if found is None:
             continue
@@ -154,15 +168,36 @@ def _by_aid(session: Session, volume: Volume, start: int) -> list[FoundStore] | 
 
 def _ask_layouts(session: Session, volume: Volume, search: Search, without: Collection[str] = ()) -> list[FoundStore]:
     """What each layout finds, but for those whose names are in ``without``."""
-    found: list[FoundStore] = []
-    for layout in session.plugins.layouts:
-        if layout.name in without:
-            continue
-        if search.method not in _SCANS:
-            stores = ask(layout, partial(layout.locate, volume, search), (), session.warn)
-        else:
-            with session.progress.phase(_SCANS[search.method], volume.size) as advance:
-                counted = CountingVolume(volume, advance)
-                stores = ask(layout, partial(layout.locate, counted, search), (), session.warn)
-        found += [FoundStore(store, search.method) for store in stores]
-    return found
+    layouts = [layout for layout in session.plugins.layouts if layout.name not in without]
+    if search.method in _SCANS:
+        answers = _scan(session, volume, search, layouts)
+    else:
+        answers = [ask(layout, partial(layout.locate, volume, search), (), session.warn) for layout in layouts]
+    return [FoundStore(store, search.method) for stores in answers for store in stores]
+
+
+def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[Layout]) -> list[Sequence[Store]]:
+    """All layouts scan at the same time and backward, so that the medium is read once and the others read the cache."""
+    warnings: list[str] = []
+    stopped = threading.Event()
+    with session.progress.phase(_SCANS[search.method], volume.size * len(layouts)) as advance:
+
+        def count(size: int) -> None:
+            if stopped.is_set():
+                raise Interrupted("the scan was stopped")
+            advance(size)
+
+        with ThreadPoolExecutor(max(1, len(layouts)), thread_name_prefix="inpart-scan") as pool:
+            counted = CountingVolume(volume, count)
+            asked = [
+                pool.submit(ask, layout, partial(layout.locate, counted, search), (), warnings.append)
+                for layout in layouts
+            ]
+            try:
+                answers = [future.result() for future in asked]
+            except BaseException:
+                stopped.set()
+                raise
+    for warning in warnings:
+        session.warn(warning)
+    return answers
