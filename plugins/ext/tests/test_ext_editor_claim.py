@@ -17,7 +17,7 @@ from inpart.transaction import Transaction
 from inpart.volume import Access, FileVolume
 from inpart_ext.editor import ExtEditor
 from inpart_ext.editor.claim import Claimer
-from inpart_ext.editor.hashing import HALF_MD4, LEGACY, TEA, name_hash
+from inpart_ext.hashing import HALF_MD4, LEGACY, TEA, name_hash
 from inpart_ext.structs import FT_REG_FILE
 
 PLAIN = ext("claim-ext4", "-t ext4 -b 1024 -O ^has_journal", 12)

@@ -12,7 +12,7 @@ Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-MAX_PROBLEMS = 100
+MAX_PROBLEMS = 101
 """So many problems of one kind in one window are put into words."""
 
 

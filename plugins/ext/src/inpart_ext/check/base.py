@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from inpart.contracts import Finding, State
 
-from inpart_ext.check.report import MAX_FINDINGS, error, warning
+from inpart_ext.check.report import ENOUGH, error, warning
 from inpart_ext.content import read_content
 from inpart_ext.features import Compat, Incompat
 from inpart_ext.groups import sound
@@ -57,12 +57,12 @@ def _check_backups(filesystem: ExtFilesystem) -> Iterator[Finding]:
 
 def _check_descriptors(filesystem: ExtFilesystem) -> Iterator[Finding]:
     groups = filesystem.groups
-    for group in np.flatnonzero(groups.rescued)[:MAX_FINDINGS].tolist():
+    for group in np.flatnonzero(groups.rescued)[:ENOUGH].tolist():
         yield error("group-descriptor", f"group {group}", "its descriptor is damaged; a backup of it is sound")
-    for group in np.flatnonzero(~sound(groups) & ~groups.rescued)[:MAX_FINDINGS].tolist():
+    for group in np.flatnonzero(~sound(groups) & ~groups.rescued)[:ENOUGH].tolist():
         yield error("group-descriptor", f"group {group}", "its descriptor is damaged, and so are all backups of it")
     unused = groups.itable_unused
-    for group in np.flatnonzero(unused > groups.superblock.inodes_per_group)[:MAX_FINDINGS].tolist():
+    for group in np.flatnonzero(unused > groups.superblock.inodes_per_group)[:ENOUGH].tolist():
         yield error(
             "group-descriptor", f"group {group}", f"it has {int(unused[group])} unused inodes, more than it has"
         )

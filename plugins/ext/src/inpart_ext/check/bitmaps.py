@@ -11,7 +11,7 @@ from inpart.extents import Extents
 from numpy.typing import NDArray
 
 from inpart_ext.check.claims import all_claims, claimed_blocks, overlapping_metadata
-from inpart_ext.check.report import MAX_FINDINGS, error
+from inpart_ext.check.report import ENOUGH, error
 from inpart_ext.features import Incompat
 from inpart_ext.structs import S_IFDIR
 
@@ -99,22 +99,16 @@ def _check_counts(filesystem: ExtFilesystem, census: Census, marked: Numbers) ->
         ("free inodes", groups.free_inodes, free_inodes),
         ("directories", groups.used_dirs, dirs),
     ):
-        for group in np.flatnonzero((stored != found) & ~groups.rescued)[:MAX_FINDINGS].tolist():
+        for group in np.flatnonzero((stored != found) & ~groups.rescued)[:ENOUGH].tolist():
             message = f"it counts {int(stored[group])} {name} and has {int(found[group])}"
             yield error("group-count", f"group {group}", message)
-    blocks = int(clusters.sum()) * superblock.cluster_ratio
-    if filesystem.found.from_backup:
-        return
-    for name, number, total in (
-        ("free blocks", superblock.free_blocks, blocks),
-        ("free inodes", superblock["s_free_inodes_count"], int(free_inodes.sum())),
-    ):
-        if number != total:
-            yield error("free-count", "superblock", f"it counts {number} {name} and there are {total}")
 
 
 def free_clusters(filesystem: ExtFilesystem) -> Numbers:
-    """Free allocation units of each group as the bitmaps have it."""
+    """Free allocation units of each group as the bitmaps have it.
+
+    The counts in the superblock are not judged: kernel and e2fsck put them right from those of the groups.
+    """
     superblock = filesystem.superblock
     end = superblock.data_start + -(-(superblock.size - superblock.data_start) // superblock.cluster_size) * (
         superblock.cluster_size
@@ -154,5 +148,5 @@ def _unpadded(rows: NDArray[np.uint8], bits: Numbers) -> NDArray[np.bool_]:
 
 
 def _for_groups(code: str, numbers: Numbers, message: str) -> Iterator[Finding]:
-    for group in numbers[:MAX_FINDINGS].tolist():
+    for group in numbers[:ENOUGH].tolist():
         yield error(code, f"group {group}", message)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inpart_ext.check.attributes import check_attribute_blocks
 from inpart_ext.check.census import whole_clusters
-from inpart_ext.check.report import MAX_FINDINGS, error
+from inpart_ext.check.report import ENOUGH, error
 from inpart_ext.features import Incompat
 from inpart_ext.superblock import Superblock
 
@@ -34,7 +34,7 @@ def check_claims(filesystem: ExtFilesystem, census: Census) -> Iterator[Finding]
     rows = rows[np.lexsort((rows[:, 0], rows[:, 1]))]
     reach = np.maximum.accumulate(rows[:, 2])
     again = np.flatnonzero(rows[1:, 1] < reach[:-1]) + 1
-    for index in again[:MAX_FINDINGS].tolist():
+    for index in again[:ENOUGH].tolist():
         number, first = int(rows[index, 0]), int(rows[index, 1])
         other = _owner_before(rows, index)
         names = " and ".join(_named(owner) for owner in sorted({number, other}))
@@ -74,7 +74,7 @@ def overlapping_metadata(filesystem: ExtFilesystem) -> Iterator[Finding]:
     rows = groups.own_blocks()
     order = np.argsort(rows[:, 0], kind="stable")
     again = np.flatnonzero(rows[order][1:, 0] < np.maximum.accumulate(rows[order][:, 1])[:-1]) + 1
-    for index in order[again][:MAX_FINDINGS].tolist():
+    for index in order[again][:ENOUGH].tolist():
         group, block = index % len(groups), int(rows[index, 0])
         yield error("metadata-twice", f"group {group}", f"its metadata at block {block} are those of another group too")
 

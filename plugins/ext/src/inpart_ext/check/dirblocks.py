@@ -9,7 +9,7 @@ import numpy as np
 from inpart.contracts import Finding
 from numpy.typing import NDArray
 
-from inpart_ext.check.report import MAX_FINDINGS, error
+from inpart_ext.check.report import ENOUGH, error
 from inpart_ext.structs import (
     DIR_ENTRY_TAIL,
     DIR_TAIL_SIZE,
@@ -41,7 +41,7 @@ def check_checksums(census: Census, folder: Numbers, logical: Numbers, block: Nu
     for index in np.flatnonzero(node).tolist():
         start = DX_NODE_ENTRIES if logical[index] else DX_ROOT_ENTRIES
         good[index] = node_checksum_ok(int(seeds[index]), rows[index : index + 1], start)
-    for index in np.flatnonzero(~good)[:MAX_FINDINGS].tolist():
+    for index in np.flatnonzero(~good)[:ENOUGH].tolist():
         where = f"inode {int(folder[index])}, block {int(block[index])}"
         yield error("dir-checksum", where, "a block of the directory has a wrong checksum or none")
 

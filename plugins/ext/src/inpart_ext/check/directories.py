@@ -15,7 +15,7 @@ from inpart_ext.bitmaps import read_blocks
 from inpart_ext.check.dirblocks import check_checksums
 from inpart_ext.check.htree import check_indexes
 from inpart_ext.check.names import Names
-from inpart_ext.check.report import MAX_FINDINGS, error
+from inpart_ext.check.report import ENOUGH, error
 from inpart_ext.entries import Slots, parse_blocks
 from inpart_ext.features import Incompat
 from inpart_ext.nodes import Pieces
@@ -86,7 +86,7 @@ class _EntryCheck:
 
     def window(self, blocks: DirBlocks, slots: Slots) -> Iterator[Finding]:
         """Some blocks of directories that are not inline."""
-        for row, offset in zip(slots.broken_row[:MAX_FINDINGS], slots.broken_offset[:MAX_FINDINGS], strict=True):
+        for row, offset in zip(slots.broken_row[:ENOUGH], slots.broken_offset[:ENOUGH], strict=True):
             where = f"inode {int(blocks.folder[row])}, block {int(blocks.block[row])}"
             yield error("dir-record", where, f"the record at byte {int(offset)} has an impossible length")
         first = np.flatnonzero((slots.offset == 0) & (blocks.logical[slots.row] == 0))
@@ -120,7 +120,7 @@ class _EntryCheck:
         parent = (role == 2) & two & (inode > 0)
         for role_number, good, code, name in ((1, right, "dot", "."), (2, parent, "dotdot", "..")):
             lost = np.setdiff1d(blocks.folder[blocks.logical == 0], folder[good])
-            for number in lost[:MAX_FINDINGS].tolist():
+            for number in lost[:ENOUGH].tolist():
                 yield error(code, f"inode {number}", f"entry {role_number} of the directory is not a sound {name}")
         self.names.dots.append(inode[right])
         self.names.parent_holders.append(folder[parent])
@@ -150,7 +150,7 @@ class _EntryCheck:
             ((place >= 0) & (slots.file_type != expected), "entry-type", "the entry has the wrong file type"),
             (self._doubles(folder, names), "entry-double", "the name is there twice"),
         ):
-            for index in np.flatnonzero(wrong)[:MAX_FINDINGS].tolist():
+            for index in np.flatnonzero(wrong)[:ENOUGH].tolist():
                 name = names[index].decode("utf-8", "backslashreplace")
                 yield error(code, f"inode {int(folder[index])}, entry {name!r}", message)
         sound = place >= 0

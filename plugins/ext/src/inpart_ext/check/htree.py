@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import read_blocks
 from inpart_ext.check.report import error
+from inpart_ext.entries import parse_blocks
 from inpart_ext.features import Incompat
-from inpart_ext.structs import DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DX_ROOT_INFO, INDEX_FL
+from inpart_ext.hashing import LEGACY_UNSIGNED, TEA, UNSIGNED_HASH_FLAG, name_hashes
+from inpart_ext.structs import CASEFOLD_FL, DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DX_ROOT_INFO, INDEX_FL
 from inpart_ext.superblock import Superblock
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from inpart_ext.check.directories import DirBlocks
     from inpart_ext.filesystem import ExtFilesystem
 
-MAX_HASH_VERSION = 6
+SIPHASH = 6
+MAX_HASH = 0xFFFFFFFE
+WINDOW = 1 << 20
 INFO_OFFSET = 24
 
 Numbers = NDArray[np.int64]
@@ -35,7 +39,8 @@ def check_indexes(filesystem: ExtFilesystem, census: Census, blocks: DirBlocks) 
     starts = np.flatnonzero(np.diff(chosen.folder, prepend=-1)).tolist()
     for first, last in pairwise([*starts, len(chosen)]):
         part = chosen.pick(slice(first, last))
-        problem = _Index(filesystem.volume, filesystem.superblock, part.logical, part.block).problem()
+        folds = bool(census.flags[census.index(part.folder[:1])][0] & CASEFOLD_FL)
+        problem = _Index(filesystem.volume, filesystem.superblock, part.logical, part.block, folds).problem()
         if problem:
             yield error("htree", f"inode {int(part.folder[0])}", f"the index of the directory: {problem}")
 
@@ -43,11 +48,15 @@ def check_indexes(filesystem: ExtFilesystem, census: Census, blocks: DirBlocks) 
 class _Index:
     """The htree of one directory, whose blocks are ``logical`` and ``block``."""
 
-    def __init__(self, volume: Volume, superblock: Superblock, logical: Numbers, block: Numbers) -> None:
+    def __init__(
+        self, volume: Volume, superblock: Superblock, logical: Numbers, block: Numbers, casefolded: bool
+    ) -> None:
+        """Hashes of names are left alone with ``casefolded``, where they are made of something else."""
         self.volume = volume
         self.superblock = superblock
         self.logical = logical
         self.block = block
+        self.casefolded = casefolded
 
     def problem(self) -> str:
         """The first thing that is wrong, or nothing."""
@@ -59,11 +68,11 @@ class _Index:
         allowed = 2 if self.superblock.has(Incompat.LARGE_DIR) else 1
         if info["reserved_zero"] or info["info_length"] != DX_ROOT_INFO.itemsize:
             return "its root is damaged"
-        if info["hash_version"] > MAX_HASH_VERSION or info["unused_flags"] & 1 or levels > allowed:
+        if info["hash_version"] > SIPHASH or info["unused_flags"] & 1 or levels > allowed:
             return f"hash version {int(info['hash_version'])} with {levels + 1} levels is not possible"
-        return self._descend(root, levels)
+        return self._descend(root, levels, int(info["hash_version"]))
 
-    def _descend(self, root: NDArray[np.uint8], levels: int) -> str:
+    def _descend(self, root: NDArray[np.uint8], levels: int, version: int) -> str:
         nodes, hashes = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         seen = [nodes]
         rows, start = root, DX_ROOT_ENTRIES
@@ -78,7 +87,27 @@ class _Index:
         if len(np.unique(named)) < len(named):
             return "two entries lead to one block"
         lost = len(self.logical) - len(named)
-        return f"{lost} blocks are not in it" if lost else ""
+        return f"{lost} blocks are not in it" if lost else self._leaves(hashes, children, version)
+
+    def _leaves(self, hashes: Numbers, children: Numbers, version: int) -> str:
+        """Names in leaves whose hash lies outside the range of the leaf."""
+        if self.casefolded or version == SIPHASH:
+            return ""
+        if version <= TEA and self.superblock["s_flags"] & UNSIGNED_HASH_FLAG:
+            version += LEGACY_UNSIGNED
+        seed = [int(word) for word in self.superblock.record["s_hash_seed"]]
+        low = hashes & ~1
+        high = np.append(low[1:], MAX_HASH)
+        step = max(1, WINDOW // self.superblock.block_size)
+        for start in range(0, len(children), step):
+            slots = parse_blocks(self._read(children[start : start + step]))
+            used = slots.pick(slots.inode > 0)
+            found = name_hashes(used.names(), version, seed)
+            leaf = used.row + start
+            wrong = np.flatnonzero((found < low[leaf]) | (found > high[leaf]))
+            if len(wrong):
+                return f"block {int(children[leaf[wrong[0]]])} holds names that belong elsewhere"
+        return ""
 
     def _entries(self, rows: NDArray[np.uint8], start: int, hashes: Numbers) -> tuple[str, Numbers, Numbers]:
         """Smallest hash and block of all children of the nodes ``rows``, whose own smallest hashes are given."""

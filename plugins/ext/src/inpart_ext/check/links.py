@@ -9,7 +9,7 @@ import numpy as np
 from inpart.contracts import Finding
 from numpy.typing import NDArray
 
-from inpart_ext.check.report import MAX_FINDINGS, error, for_inodes
+from inpart_ext.check.report import ENOUGH, error, for_inodes
 from inpart_ext.features import RoCompat
 from inpart_ext.structs import EA_INODE_FL, ROOT_INO, S_IFDIR
 
@@ -40,7 +40,7 @@ def _check_tree(census: Census, names: Names) -> Iterator[Finding]:
     is_dir[place >= 0] = census.format[place[place >= 0]] == S_IFDIR
     child, holder = names.target[is_dir], names.folder[is_dir]
     _, first, counts = np.unique(child, return_index=True, return_counts=True)
-    for index in first[counts > 1][:MAX_FINDINGS].tolist():
+    for index in first[counts > 1][:ENOUGH].tolist():
         yield error("dir-linked-twice", f"inode {int(child[index])}", "a directory has several names")
     parent = np.full(len(number), -1, dtype=np.int64)
     known = np.searchsorted(number, child[first])
@@ -53,7 +53,7 @@ def _check_tree(census: Census, names: Names) -> Iterator[Finding]:
     claimed = names.parent_of(number)
     real = number[parent]
     wrong = (claimed >= 0) & (claimed != real) & ~nameless
-    for index in np.flatnonzero(wrong)[:MAX_FINDINGS].tolist():
+    for index in np.flatnonzero(wrong)[:ENOUGH].tolist():
         message = f"its .. leads to inode {int(claimed[index])}, and it lies in inode {int(real[index])}"
         yield error("dotdot", f"inode {int(number[index])}", message)
     top = parent
@@ -76,6 +76,6 @@ def _check_counts(census: Census, names: Names) -> Iterator[Finding]:
     if superblock.has(RoCompat.DIR_NLINK):
         expected = np.where((census.format == S_IFDIR) & (counted > LINK_MAX), 1, counted)
     wrong = (census.links != expected) & ~exempt & ~unattached
-    for index in np.flatnonzero(wrong)[:MAX_FINDINGS].tolist():
+    for index in np.flatnonzero(wrong)[:ENOUGH].tolist():
         message = f"it counts {int(census.links[index])} links and has {int(counted[index])}"
         yield error("link-count", f"inode {int(number[index])}", message)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 MAX_FINDINGS = 100
 """So many findings of one code are reported one by one."""
+ENOUGH = MAX_FINDINGS + 1
+"""So many have to be put into words to see that there are more."""
 
 
 def error(code: str, where: str, message: str) -> Finding:
@@ -25,7 +27,7 @@ def warning(code: str, where: str, message: str) -> Finding:
 
 def for_inodes(code: str, numbers: NDArray[np.int64], wrong: NDArray[np.bool_], message: str) -> Iterator[Finding]:
     """The same error for each of the inodes with ``numbers`` where ``wrong``."""
-    for number in numbers[wrong][: MAX_FINDINGS + 1].tolist():
+    for number in numbers[wrong][:ENOUGH].tolist():
         yield error(code, f"inode {number}", message)
 
 

@@ -8,12 +8,12 @@ import numpy as np
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.volume import Volume
 
-from inpart_ext.editor.hashing import UNSIGNED_HASH_FLAG, name_hash
 from inpart_ext.editor.htree import Node, Root, read_node, read_root
 from inpart_ext.editor.leaf import add_name, drop_name, filled, slot_size, slots_of, usable
 from inpart_ext.editor.records import Inode
 from inpart_ext.editor.trees import COUNT, LOGICAL, PHYSICAL, UNWRITTEN, Numbers
 from inpart_ext.features import Incompat
+from inpart_ext.hashing import UNSIGNED_HASH_FLAG, name_hash
 from inpart_ext.structs import CASEFOLD_FL, DIR_TAIL_SIZE, INDEX_FL
 from inpart_ext.sums import crc
 

@@ -6,6 +6,10 @@ Source of facts: Linux, fs/ext4/hash.c, and the descriptions of TEA (Wheeler, Ne
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 LEGACY, HALF_MD4, TEA, LEGACY_UNSIGNED, HALF_MD4_UNSIGNED, TEA_UNSIGNED = range(6)
 UNSIGNED_HASH_FLAG = 0x0002
@@ -34,6 +38,35 @@ def name_hash(name: bytes, version: int, seed: Sequence[int]) -> int:
     return (_EOF - 1 << 1) & _MASK if value == (_EOF << 1) & _MASK else value
 
 
+def name_hashes(names: Sequence[bytes], version: int, seed: Sequence[int]) -> NDArray[np.int64]:
+    """``name_hash`` of many names, all at once but for the legacy hashes."""
+    if version in (LEGACY, LEGACY_UNSIGNED):
+        return np.array([name_hash(name, version, seed) for name in names], dtype=np.int64)
+    step, size = (_half_md4, 32) if version in (HALF_MD4, HALF_MD4_UNSIGNED) else (_tea, 16)
+    lengths = np.array([len(name) for name in names], dtype=np.int64)
+    width = -(-int(lengths.max(initial=1)) // size) * size
+    flat = np.frombuffer(b"".join(name.ljust(width, b"\0") for name in names), dtype=np.uint8)
+    codes = flat.view(np.int8 if version in (HALF_MD4, TEA) else np.uint8).reshape(-1, width).astype(np.int64)
+    state = [np.full(len(names), number, dtype=np.int64) for number in (seed if any(seed) else _SEED)]
+    for first in range(0, width, size):
+        left = lengths - first
+        mixed = step(state, _word_columns(codes[:, first : first + size], left))
+        state = [np.where(left > 0, new, old) for new, old in zip(mixed, state, strict=True)]
+    value = state[1 if size == 32 else 0] & ~1 & _MASK
+    return np.where(value == (_EOF << 1) & _MASK, (_EOF - 1 << 1) & _MASK, value)
+
+
+def _word_columns(codes: NDArray[np.int64], left: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """``_words`` of many names, of which ``left`` characters are left: a column for each word."""
+    words = []
+    for place in range(0, codes.shape[1], 4):
+        value = left * 0x01010101 & _MASK
+        for index in range(place, place + 4):
+            value = np.where(index < left, (codes[:, index] + (value << 8)) & _MASK, value)
+        words.append(value)
+    return words
+
+
 def _legacy(codes: list[int]) -> int:
     hash0, hash1 = 0x12A3FE2D, 0x37ABE8F9
     for code in codes:
@@ -58,14 +91,15 @@ def _words(codes: list[int], size: int) -> list[int]:
     return [*words, value, *[pad] * (size // 4)][: size // 4]
 
 
-def _rotated(value: int, count: int) -> int:
+def _rotated(value: Any, count: int) -> Any:
     return (value << count | value >> 32 - count) & _MASK
 
 
-_Mix = Callable[[int, int, int], int]
+_Mix = Callable[[Any, Any, Any], Any]
+"""On numbers, or on arrays of numbers."""
 
 
-def _half_md4(state: list[int], words: list[int]) -> list[int]:
+def _half_md4(state: list[Any], words: list[Any]) -> list[Any]:
     rounds: tuple[tuple[_Mix, int, tuple[int, ...], tuple[int, ...]], ...] = (
         (lambda x, y, z: z ^ x & (y ^ z), 0, (3, 7, 11, 19), (0, 1, 2, 3, 4, 5, 6, 7)),
         (lambda x, y, z: (x & y) + ((x ^ y) & z), _K2, (3, 5, 9, 13), (1, 3, 5, 7, 0, 2, 4, 6)),
@@ -79,7 +113,7 @@ def _half_md4(state: list[int], words: list[int]) -> list[int]:
     return [(old + new) & _MASK for old, new in zip(state, (a, b, c, d), strict=True)]
 
 
-def _tea(state: list[int], words: list[int]) -> list[int]:
+def _tea(state: list[Any], words: list[Any]) -> list[Any]:
     left, right, total = state[0], state[1], 0
     a, b, c, d = words
     for _ in range(16):
