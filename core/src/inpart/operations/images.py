@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from inpart.contracts import SearchMethod
 from inpart.errors import IntegrityError, NoImageFound, UsageError
@@ -81,6 +82,8 @@ def row_of(found: FoundImage) -> ImageRow:
 def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...] = QUICK) -> ImageList:
     """The images of a partition or, with DISK among ``methods``, of a disk. Raises NoImageFound."""
     with open_target(address, Access.READ, whole_disk=SearchMethod.DISK in methods) as target:
+        if is_image_stream(target.volume):
+            return ImageList((_row_of_file(session, target.volume),), (), (), None)
         located = locate(session, target.volume, methods, start=target.start)
         open_journal = unfinished(session, target.volume, located.stores)
         if not located.images and open_journal is None:
@@ -92,6 +95,26 @@ def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...
             findings=tuple(findings),
             unfinished=open_journal,
         )
+
+
+def _row_of_file(session: Session, stream: Volume) -> ImageRow:
+    """The one image in a file outside any partition."""
+    manifest = read_stream(session, stream).manifest
+    return ImageRow(
+        id=manifest.image_id,
+        name=manifest.name,
+        kind=manifest.kind,
+        created=manifest.created.isoformat(),
+        layout="file",
+        parent=manifest.parent,
+        stored_bytes=stream.size,
+        image_bytes=manifest.image_bytes,
+        extents=[(0, stream.size)],
+        state="committed",
+        method="file",
+        base=0,
+        files=(Path(stream.name).name,),
+    )
 
 
 def open_reader(session: Session, located: Located, found: FoundImage) -> ImageReader:
