@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tools demo test test-all lint format bench clean
+.PHONY: help setup tools demo test test-all lint format bench damage-matrix clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint       ruff, mypy --strict and the layers of the core'
 	@echo 'make format     rewrites the sources as ruff formats them'
 	@echo 'make bench      measures against partclone; results belong into bench/README.md'
+	@echo 'make damage-matrix  runs every damage and writes docs/damage-matrix.md'
 	@echo 'make clean      removes .venv and all caches'
 
 setup: .venv/installed
@@ -59,6 +60,9 @@ test-all: lint tools
 
 bench: setup tools
 	$(BIN)/python bench/run.py
+
+damage-matrix: setup tools
+	PYTHONPATH=tests:plugins/fat/tests:plugins/ext/tests $(BIN)/python -m matrix docs/damage-matrix.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis

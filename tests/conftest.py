@@ -1,4 +1,4 @@
-"""Makes the recipes of the FAT and ext plugins' tests importable for tests across distributions."""
+"""Makes the recipes of the FAT and ext plugins' tests, and the damage matrix, importable for tests of all parts."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from pathlib import Path
 
 for plugin in ("fat", "ext"):
     sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / plugin / "tests"))
+sys.path.insert(0, str(Path(__file__).parent))
