@@ -75,7 +75,7 @@ class Facts:
         require(is_power_of_two(cluster) and SMALLEST_BLOCK <= block_size <= cluster <= 1 << 30, "cluster size")
         require(blocks == -(-stream // (block_size - HEADER_SIZE)) > 0, "number of blocks")
         require(head % cluster == 0 and tail % cluster == 0 and start % SECTOR == 0, "head and tail")
-        require(limit >= cluster and stream // limit < _MOST_FILES, "size of its files")
+        require(limit >= cluster and limit % cluster == 0 and stream // limit < _MOST_FILES, "size of its files")
         require(digest_size <= len(digest), "digest")
         try:
             created = _EPOCH + timedelta(microseconds=stamp)

@@ -22,11 +22,15 @@ NAME = "blocks"
 
 
 def own_clusters(images: Iterable[BlockImage]) -> tuple[BlockImage, ...]:
-    """Oldest first; an image whose clusters a newer one owns by now has no seal any more, whatever was found."""
+    """Oldest first; an image whose clusters a newer one owns by now has no seal any more, whatever was found.
+
+    Neither has one whose clusters lie outside of its partition or belong to it twice: no file system could own them.
+    """
     taken, kept = Extents(), []
     for image in sorted(images, key=_age, reverse=True):
         extents = image.path.extents()
-        if image.sealed and extents & taken:
+        possible = extents.total == image.path.total and extents.end <= image.origin.partition_size
+        if image.sealed and (not possible or extents & taken):
             kept.append(replace(image, sealed=False, lost=()))
         else:
             taken = taken | extents if image.sealed else taken
