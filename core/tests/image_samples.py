@@ -6,12 +6,14 @@ import random
 from datetime import UTC, datetime
 
 from inpart.contracts import SystemArea
-from inpart.encodings import builtin_encodings, by_id, choose_encoding
+from inpart.encodings import builtin_encodings
 from inpart.extents import Extents
 from inpart.image import FilesystemIdentity, ImageReader, Manifest, PartitionIdentity, WrittenImage, write_image
+from inpart.plugins import Plugins
 from inpart.volume import MemoryVolume, Volume
 
-ENCODINGS = by_id(builtin_encodings())
+PLUGINS = Plugins(encodings=builtin_encodings())
+ENCODINGS = PLUGINS.encodings_by_id
 CREATED = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC)
 
 
@@ -54,7 +56,7 @@ def stream_of(
         used,
         out.extend,
         manifest(name, image_id),
-        encoding=choose_encoding(encoding, builtin_encodings()),
+        encoding=PLUGINS.encoding(encoding),
         system_areas=[
             SystemArea("boot-sector", Extents([(0, 512)]).clip(0, volume.size)),
             SystemArea("fat-0", Extents([(512, 1536)]).clip(0, volume.size)),

@@ -9,15 +9,17 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpart.contracts import API_VERSION
-from inpart.encodings import builtin_encodings, by_id, choose_encoding
+from inpart.encodings import builtin_encodings
 from inpart.errors import IntegrityError, UsageError
 from inpart.image.writer import encoding_text
+from inpart.plugins import Plugins
 
 ALL = builtin_encodings()
+PLUGINS = Plugins(encodings=ALL)
 
 
 def test_ids_and_names_are_those_of_the_format() -> None:
-    assert {number: encoding.name for number, encoding in by_id(ALL).items()} == {1: "store", 2: "zstd"}
+    assert {number: encoding.name for number, encoding in PLUGINS.encodings_by_id.items()} == {1: "store", 2: "zstd"}
     assert all(encoding.api_version == API_VERSION and encoding.summary for encoding in ALL)
 
 
@@ -25,7 +27,7 @@ def test_ids_and_names_are_those_of_the_format() -> None:
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(data=st.binary(max_size=5000))
 def test_round_trip(text: str, data: bytes) -> None:
-    encoding = choose_encoding(text, ALL)
+    encoding = PLUGINS.encoding(text)
     body = encoding.encode(memoryview(bytearray(data)))
     assert encoding.decode(memoryview(body), len(data)) == data
     for size in (len(data) + 1, len(data) - 1):
@@ -34,7 +36,7 @@ def test_round_trip(text: str, data: bytes) -> None:
 
 
 def test_what_zstd_refuses() -> None:
-    encoding = choose_encoding("zstd", ALL)
+    encoding = PLUGINS.encoding("zstd")
     good = encoding.encode(b"x" * 1000)
     two = zstandard.ZstdCompressor().compress(b"x" * 500) + zstandard.ZstdCompressor().compress(b"x" * 500)
     dictionary = zstandard.ZstdCompressionDict(b"inpart" * 100, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
@@ -45,7 +47,7 @@ def test_what_zstd_refuses() -> None:
 
 
 def test_many_threads_use_one_encoding() -> None:
-    encoding = choose_encoding("zstd:3", ALL)
+    encoding = PLUGINS.encoding("zstd:3")
     samples = [bytes([n]) * 10_000 + n.to_bytes(4, "big") * 500 for n in range(64)]
     with ThreadPoolExecutor(8) as pool:
         bodies = list(pool.map(encoding.encode, samples * 4))
@@ -56,11 +58,11 @@ def test_many_threads_use_one_encoding() -> None:
     ("text", "level"), [("zstd", "zstd:3"), ("zstd:", "zstd:3"), ("zstd:19", "zstd:19"), ("store", "store")]
 )
 def test_text_and_back(text: str, level: str) -> None:
-    assert encoding_text(choose_encoding(text, ALL)) == level
+    assert encoding_text(PLUGINS.encoding(text)) == level
 
 
 @pytest.mark.parametrize("text", ["", "gzip", "zstd:x", "zstd:23", "zstd:-8", "store:1", "zstd:3+store", "ZSTD:3"])
 def test_what_is_no_encoding(text: str) -> None:
     with pytest.raises(UsageError) as raised:
-        choose_encoding(text, ALL)
+        PLUGINS.encoding(text)
     assert raised.value.hint

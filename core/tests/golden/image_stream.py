@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inpart.contracts import SystemArea
-from inpart.encodings import builtin_encodings, choose_encoding
+from inpart.encodings import builtin_encodings
 from inpart.extents import Extents
 from inpart.image import FilesystemIdentity, Manifest, PartitionIdentity, write_image
+from inpart.plugins import Plugins
 from inpart.volume import MemoryVolume
 
 CHUNK_SIZE = 4096
@@ -44,7 +45,7 @@ def build() -> bytes:
         USED,
         out.extend,
         manifest,
-        encoding=choose_encoding("zstd:3", builtin_encodings()),
+        encoding=Plugins(encodings=builtin_encodings()).encoding("zstd:3"),
         system_areas=[SystemArea("boot-sector", Extents([(0, 512)])), SystemArea("fat-0", Extents([(512, 700)]))],
         extra_areas={"mbr": (0, bytes(510) + b"\x55\xaa")},
         chunk_size=CHUNK_SIZE,
