@@ -15,6 +15,12 @@ def in_blocks(extents: Extents, block_size: int) -> Extents:
     return Extents(extents.align_out(block_size).array // block_size)
 
 
+def single_rows(blocks: Numbers | list[int]) -> Numbers:
+    """Single blocks as rows of first block and count."""
+    numbers = np.array(blocks, dtype=np.int64)
+    return np.stack([numbers, np.ones_like(numbers)], axis=1)
+
+
 def run_rows(runs: Runs, block_size: int) -> Numbers:
     """Rows of first block and count."""
     return runs.array // block_size
@@ -29,11 +35,6 @@ def rows_of(extents: Extents) -> Numbers:
 def extents_of(rows: Numbers) -> Extents:
     """Rows of first block and count as a set of block numbers."""
     return Extents(np.stack([rows[:, 0], rows[:, 0] + rows[:, 1]], axis=1))
-
-
-def singles(blocks: Numbers | list[int]) -> Extents:
-    """Single blocks as a set."""
-    return Extents.from_starts(np.array(blocks, dtype=np.int64), 1)
 
 
 class Room:

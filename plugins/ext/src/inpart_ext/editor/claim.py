@@ -15,7 +15,7 @@ from inpart.contracts import Claim, Edits, Stage
 from inpart.errors import FilesystemUnsupported, NoSpace, UsageError
 from inpart.extents import Extents, Runs
 
-from inpart_ext.editor.blocks import Numbers, Room, extents_of, in_blocks, rows_of, run_rows
+from inpart_ext.editor.blocks import Numbers, Room, extents_of, in_blocks, rows_of, run_rows, single_rows
 from inpart_ext.editor.folder import Folder
 from inpart_ext.editor.ground import Ground
 from inpart_ext.editor.records import I_BLOCK_SIZE, Inode, new_inode
@@ -158,7 +158,7 @@ class Claimer:
             inode = new_inode(self.ground.table, self.ledger.new_inode(directory=False), S_IFREG | 0o400)
         else:
             inode = before.inode
-            self.ledger.give(_single_rows(before.nodes))
+            self.ledger.give(single_rows(before.nodes))
         if before is None or late:
             self._set(inode, 0, Tree(build(inode, _NO_ROWS, self._meta).i_block), 0)
             self.ground.write(inode, Stage.LINK if before is None else Stage.SWITCH)
@@ -207,7 +207,7 @@ class Claimer:
         """Delete an inode that no name leads to after SWITCH, and give back its blocks."""
         inode = owned.inode
         self.ledger.give(owned.rows[:, [PHYSICAL, COUNT]])
-        self.ledger.give(_single_rows(owned.nodes))
+        self.ledger.give(single_rows(owned.nodes))
         self.ledger.give_inode(inode.number, directory=inode.is_dir)
         inode["i_links_count"], inode["i_flags"], inode["i_dtime"] = 0, 0, int(time.time())
         self._set(inode, 0, Tree(bytes(I_BLOCK_SIZE)), 0)
@@ -229,10 +229,6 @@ def _union(parts: Iterable[Extents]) -> Extents:
 
 def _data(owned: _Owned) -> Extents:
     return extents_of(owned.rows[:, [PHYSICAL, COUNT]])
-
-
-def _single_rows(blocks: Numbers) -> Numbers:
-    return np.stack([blocks, np.ones_like(blocks)], axis=1)
 
 
 def _same(owned: _Owned, claim: Claim, rows: Numbers) -> bool:

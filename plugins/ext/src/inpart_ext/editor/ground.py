@@ -10,12 +10,12 @@ from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 
 from inpart_ext.bitmaps import Bitmaps
-from inpart_ext.editor.blocks import Numbers
+from inpart_ext.editor.blocks import Numbers, single_rows
 from inpart_ext.editor.folder import Folder
 from inpart_ext.editor.guard import check_editable
 from inpart_ext.editor.ledger import Ledger
 from inpart_ext.editor.records import Inode, read_inode
-from inpart_ext.editor.trees import Tree, build
+from inpart_ext.editor.trees import build
 from inpart_ext.groups import read_groups
 from inpart_ext.inodes import Inodes, InodeTable
 from inpart_ext.locating import find_superblock
@@ -84,22 +84,18 @@ class Ground:
     def rebuild(self, inode: Inode, rows: Numbers, old_nodes: Numbers, take: Take) -> None:
         """Let an inode have this map, with new tree blocks; the old ones are given back. The inode is not written."""
         tree = build(inode, rows, take)
-        self.fill(tree)
+        self.fill_blocks(tree.blocks)
         inode.i_block = tree.i_block
         inode.add_blocks(len(tree.blocks) - len(old_nodes))
         if len(old_nodes):
-            self.ledger.give(np.stack([old_nodes, np.ones_like(old_nodes)], axis=1))
-
-    def fill(self, tree: Tree) -> None:
-        """Write the blocks of a new tree."""
-        self.fill_blocks(tree.blocks)
+            self.ledger.give(single_rows(old_nodes))
 
     def fill_blocks(self, blocks: dict[int, bytes]) -> None:
         """Write new blocks of metadata and take them."""
         for block, content in blocks.items():
             self.tx.write(block * self.block_size, content)
         if blocks:
-            self.ledger.take(singles_rows(list(blocks)))
+            self.ledger.take(single_rows(list(blocks)))
 
     def store(self, folder: Folder, nodes: Numbers, stage: Stage, take: Take) -> None:
         """Write what has changed in a directory to new blocks and let its inode lead to them."""
@@ -117,8 +113,3 @@ def rows_of_pieces(pieces: Pieces) -> Numbers:
     columns = [pieces.logical, pieces.physical, pieces.length, pieces.uninit.astype(np.int64)]
     rows = np.stack(columns, axis=1)
     return rows[np.argsort(rows[:, 0], kind="stable")]
-
-
-def singles_rows(blocks: list[int]) -> Numbers:
-    """Single blocks as rows of first block and count."""
-    return np.array([(block, 1) for block in blocks], dtype=np.int64).reshape(-1, 2)

@@ -7,8 +7,8 @@ from inpart.contracts import Stage
 from inpart.extents import Extents
 from inpart.units import MIB
 
-from inpart_ext.editor.blocks import Numbers, Room, in_blocks
-from inpart_ext.editor.ground import Ground, rows_of_pieces, singles_rows
+from inpart_ext.editor.blocks import Numbers, Room, in_blocks, single_rows
+from inpart_ext.editor.ground import Ground, rows_of_pieces
 from inpart_ext.editor.ownership import inside
 from inpart_ext.editor.records import Inode
 from inpart_ext.editor.trees import COUNT, LOGICAL, PHYSICAL, UNWRITTEN, build
@@ -45,7 +45,7 @@ class Mover:
             inode = ground.inode(number)
             inode.file_acl = target
             ground.write(inode, Stage.SWITCH)
-        self._give(singles_rows([block]))
+        self._give(single_rows([block]))
 
     def move(self, inode: Inode, pieces: Pieces, nodes: Nodes, limit: int) -> bool:
         """Move up to ``limit`` blocks of content of an inode, and its tree; True if nothing is left in the region.
@@ -67,7 +67,7 @@ class Mover:
         inode.add_blocks(len(blocks) - len(dropped))
         ground.write(inode, Stage.SWITCH)
         self._give(leave[:, [PHYSICAL, COUNT]])
-        self._give(singles_rows(dropped.tolist()))
+        self._give(single_rows(dropped))
         return done
 
     def _give(self, rows: Numbers) -> None:
