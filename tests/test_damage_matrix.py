@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 
 import pytest
-from matrix.cells import ALL, WRONG, Cell, all_cells, run_column
+from matrix.cells import ALL, PARTLY, WRONG, Cell, all_cells, run_column
 from matrix.damages import DAMAGES, area_name
 from matrix.grounds import COLUMNS, Column, make_ground
 from matrix.kinds import KINDS, Kind
@@ -45,6 +45,14 @@ def test_sample_comes_back(column: Column) -> None:
     judge(cells)
     text = markdown(cells, 1.0)
     assert all(f"| {name} | " in text for name in names)
+
+
+def test_a_damaged_image_that_is_passed_over_is_named() -> None:
+    (cell,) = run_column(
+        Column("fat12", "blocks", "none"), ["newest of two images overwritten in part; none asked for"]
+    )
+    assert (cell.verdict, cell.files) == (PARTLY, cell.expected)
+    assert "'mine' is damaged; 'factory-1' is used instead" in cell.why
 
 
 @pytest.mark.exhaustive

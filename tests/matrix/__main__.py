@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -12,13 +11,9 @@ from matrix.cells import Cell, run_column
 from matrix.grounds import COLUMNS
 from matrix.report import markdown
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - every name below it is made by tempfile
-
 
 def main() -> int:
     """Write the file that is named on the command line."""
-    if _MEMORY.is_dir():
-        tempfile.tempdir = str(_MEMORY)  # a flush of a slow disk would be most of what is measured
     began = time.monotonic()
     cells: list[Cell] = []
     with ProcessPoolExecutor(2) as pool:

@@ -289,9 +289,11 @@ DAMAGES: tuple[Damage, ...] = (
         in_turn(wipe_blocks(SEAL), wipe_blocks(DESCRIPTION), wipe_tenth),
         only=BLOCKS,
     ),
+    Damage("newest of two images overwritten in part; none asked for", in_turn(on_partition(newest_image), wipe_tenth)),
     Damage(
-        "newest of two images overwritten; the older asked for",
+        "newest of two images overwritten in part; the older asked for",
         in_turn(on_partition(newest_image), wipe_tenth),
+        promised=BOTH,
         older=True,
     ),
     Damage("moved by 2 MiB, then first 10 % zeroed", in_turn(moved, wipe_tenth)),

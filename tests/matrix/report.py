@@ -131,6 +131,7 @@ def _shown(cell: Cell | None, reasons: dict[str, int]) -> str:
 
 
 def _shortened(why: str, limit: int = 400) -> str:
-    """The tool's own words without what makes a difference between two runs."""
+    """The tool's own words without what would differ in the next run."""
     text = re.sub(r"\b\w*(Error|Found|Space|Taken|Damaged): ", "", why.replace("|", "/").replace("\n", " "))
+    text = re.sub(r"\b[0-9a-f]{12}\b", "its id", text)
     return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."

@@ -18,17 +18,19 @@ from matrix.grounds import OLDER, Ground, loaded
 
 @dataclass(frozen=True)
 class Rescue:
-    """How it went: the report of the restore that succeeded, how it was asked for, and what others said before."""
+    """How it went: the report of the restore that succeeded, how it was asked for, what refused before, warnings."""
 
     report: RestoreReport | None
     how: str
     refusals: tuple[str, ...]
+    warnings: tuple[str, ...]
     seconds: float
 
 
 def rescue(ground: Ground, *, older: bool) -> Rescue:
     """Restore the newest image, or the older one. Only inpart's own errors count as refusals; others are bugs."""
-    session = Session(loaded(), aids=(ground.aid,) if ground.aid.startswith("file:") else ())
+    warnings: list[str] = []
+    session = Session(loaded(), warn=warnings.append, aids=(ground.aid,) if ground.aid.startswith("file:") else ())
     refusals: list[str] = []
     began = time.monotonic()
     for how, prepare, address, options in _attempts(ground, refusals, OLDER if older else None):
@@ -38,8 +40,8 @@ def rescue(ground: Ground, *, older: bool) -> Rescue:
         except InpartError as error:
             refusals.append(_said(error))
             continue
-        return Rescue(report, how, tuple(refusals), time.monotonic() - began)
-    return Rescue(None, "", tuple(refusals), time.monotonic() - began)
+        return Rescue(report, how, tuple(refusals), tuple(warnings), time.monotonic() - began)
+    return Rescue(None, "", tuple(refusals), tuple(warnings), time.monotonic() - began)
 
 
 Attempt = tuple[str, Callable[[], object], str, RestoreOptions]

@@ -175,8 +175,23 @@ def opened_image(
         return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
     located = locate(session, target.volume, methods, start=target.start)
     found = located.select(wanted)
+    if wanted is None:
+        _name_passed_over(session, located, found)
     reader = open_reader(session, located, found)
     return OpenImage(reader, ImageVolume(reader), target, located, found)
+
+
+def _name_passed_over(session: Session, located: Located, found: FoundImage) -> None:
+    """Say which images are damaged and would have been chosen before ``found`` if they were whole."""
+    images = located.images
+    at = next(number for number, one in enumerate(images) if one.summary.image_id == found.summary.image_id)
+    rivals = images if found.summary.kind == "factory" else images[at + 1 :]
+    for one in rivals:
+        if one.image.state != "committed" and one.summary.kind != "factory":
+            session.warn(
+                f"image {one.summary.name!r} is damaged; {found.summary.name!r} is used instead of it, "
+                f"unless {one.summary.image_id.hex()[:12]} is asked for"
+            )
 
 
 def _open_file(session: Session, stream: Volume, wanted: str | None) -> ImageReader:
