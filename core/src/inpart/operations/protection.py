@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inpart.contracts import CLAIMS_DIRECTORY, Claim, Finding, Severity, Store
-from inpart.errors import IntegrityError
+from inpart.contracts import CLAIMS_DIRECTORY, Claim, Finding, SearchMethod, Severity, Store
+from inpart.errors import InpartError, IntegrityError
 from inpart.extents import Extents
 from inpart.operations.aids import refresh_aids
 from inpart.operations.journals import refuse_unfinished
@@ -76,6 +76,21 @@ def repair_stores(session: Session, address: str, *, dry_run: bool = False) -> M
     if not dry_run:
         refresh_aids(session, address)
     return mended
+
+
+def mend_tables(session: Session, volume: Volume) -> None:
+    """Write again the tables that a restored partition's stores have lost; what cannot be mended is a warning."""
+    located = locate(session, volume, (SearchMethod.CLAIMS,))
+    for store in located.stores:
+        broken = [finding for finding in store.findings if finding.severity is not Severity.NOTE]
+        if store.base != 0 or not broken:
+            continue
+        try:
+            mounted = open_healthy(session, volume)
+            _refuse_taken(mounted, store)
+            _mend(mounted, store)
+        except InpartError as error:
+            session.warn(f"{broken[0].where}: {broken[0].message}; it could not be mended: {error.message}")
 
 
 def _refuse_taken(mounted: Mounted, store: Store) -> None:

@@ -12,6 +12,7 @@ from inpart.operations.compose import Composition, Source, compose, retained_fro
 from inpart.operations.destination import Destination, other_place, own_place
 from inpart.operations.images import OpenImage, opened_image
 from inpart.operations.incomplete import Damage, PatchedVolume, left_out, survey
+from inpart.operations.protection import mend_tables
 from inpart.operations.readback import DAMAGED, check_stored
 from inpart.operations.rewrite import Rewrite, rewrite
 from inpart.operations.session import Session
@@ -202,5 +203,12 @@ def _rewrite_of(
         changed_only=options.changed_only,
         allow_incomplete=options.allow_incomplete,
         fresh=destination.fresh,
-        afterwards=lambda: drop_images(session, destination.volume, destination.stores, dropped),
+        afterwards=lambda: _settle(session, destination, dropped),
     )
+
+
+def _settle(session: Session, destination: Destination, dropped: set[bytes]) -> None:
+    """What the stores need when their file system is whole again."""
+    drop_images(session, destination.volume, destination.stores, dropped)
+    if destination.stores:
+        mend_tables(session, destination.volume)
