@@ -36,6 +36,7 @@ COMMANDS = {
     "time of deletion": ("sif /tiny dtime 20200101", "ext.inode-dtime"),
     "size of a directory": ("sif /a size 100", "ext.inode-size"),
     "size of a file": ("sif /medium.bin size 5000", "ext.inode-size"),
+    "size beyond all limits": ("sif /sparse.bin size 9999999999999999", "ext.inode-size"),
     "count of blocks": ("sif /medium.bin blocks 2", "ext.inode-blocks"),
     "size of a symbolic link": ("sif '/fast link' size 5", "ext.symlink"),
     "size of a device": ("sif /null size 5", "ext.inode-size"),

@@ -12,7 +12,7 @@ from inpart.volume import Volume
 
 from inpart_ext.bitmaps import read_blocks
 from inpart_ext.inodes import Inodes
-from inpart_ext.mapping import FAST_SYMLINK, Mapping, map_inodes
+from inpart_ext.mapping import FAST_SYMLINK, Mapping, largest_sizes, map_inodes
 from inpart_ext.structs import ENCRYPT_FL, EXTENTS_FL, I_BLOCK_OFFSET, INLINE_DATA_FL, S_IFREG
 from inpart_ext.xattr import inline_place
 
@@ -46,6 +46,8 @@ def read_content(volume: Volume, inode: Inodes, offset: int, length: int | None)
     if is_inline(inode):
         yield inline_data(inode)[offset:end]
         return
+    if size > int(largest_sizes(inode)[0]):
+        raise FilesystemDamaged(f"inode {int(inode.numbers[0])} has a size of {size} bytes, which is not possible")
     runs = map_inodes(volume, inode).require_sound().runs()
     for start, count in runs.slice(offset, end - offset):
         for at in range(0, count, PIECE):

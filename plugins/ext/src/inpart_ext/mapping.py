@@ -15,7 +15,16 @@ from inpart_ext.extent_trees import follow_extents
 from inpart_ext.indirect import follow_indirect
 from inpart_ext.inodes import Inodes
 from inpart_ext.nodes import Nodes, Pieces, Problem, no_nodes, no_pieces
-from inpart_ext.structs import BAD_INO, EXTENTS_FL, I_BLOCK_OFFSET, INLINE_DATA_FL, S_IFDIR, S_IFLNK, S_IFREG
+from inpart_ext.structs import (
+    BAD_INO,
+    EXTENTS_FL,
+    I_BLOCK_OFFSET,
+    INLINE_DATA_FL,
+    NDIR_BLOCKS,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFREG,
+)
 
 FAST_SYMLINK = 60
 """Targets of symbolic links below this many bytes stand in i_block."""
@@ -112,3 +121,11 @@ def has_blocks(inodes: Inodes) -> NDArray[np.bool_]:
     fast = (inodes.size < FAST_SYMLINK) & (inodes.flags & EXTENTS_FL == 0)
     wanted |= (inodes.format == S_IFLNK) & ~fast
     return np.asarray(wanted & (inodes.flags & INLINE_DATA_FL == 0))
+
+
+def largest_sizes(inodes: Inodes) -> Numbers:
+    """How many bytes the tree of each inode can hold at most; i_size beyond that is damage."""
+    size = inodes.superblock.block_size
+    per_block = size // 4
+    by_pointers = NDIR_BLOCKS + per_block + per_block**2 + per_block**3
+    return np.where(inodes.flags & EXTENTS_FL > 0, 1 << 32, min(by_pointers, 1 << 32)) * size

@@ -13,7 +13,7 @@ from inpart_ext.check.report import error, for_inodes
 from inpart_ext.desc_places import base_blocks
 from inpart_ext.features import Compat, Incompat
 from inpart_ext.inodes import Inodes
-from inpart_ext.mapping import Mapping
+from inpart_ext.mapping import Mapping, largest_sizes
 from inpart_ext.structs import BAD_INO, INLINE_DATA_FL, RESIZE_INO, S_IFDIR, S_IFLNK, S_IFREG, VERITY_FL
 from inpart_ext.xattr import Attribute, block_attributes, inode_attributes
 
@@ -54,6 +54,8 @@ def _check_size(mapping: Mapping, healthy: NDArray[np.bool_]) -> Iterator[Findin
     yield from for_inodes("dir-hole", inodes.numbers, folder & (held != written), "a directory has a hole")
     yield from for_inodes("dir-hole", inodes.numbers, folder & (held == 0), "a directory has no block")
     plain = healthy & np.isin(inodes.format, [S_IFREG, S_IFLNK]) & ~inline & (inodes.flags & VERITY_FL == 0)
+    endless = plain & (inodes.size > largest_sizes(inodes))
+    yield from for_inodes("inode-size", inodes.numbers, endless, "it is larger than any file can be")
     last = written - 1
     per_page = max(1, PAGE // size)
     short = (last >= 0) & (inodes.size < last * size)
