@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,27 @@ def test_only_what_is_needed_is_loaded(arguments: list[str], unneeded: set[str],
     words = [str(partition) if word == "PARTITION" else word for word in arguments]
     program = PROGRAM.replace("WORDS", repr(unneeded))
     subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, timeout=60)
+
+
+INTERRUPTED = """
+import sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == WORD:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+from inpart.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["inpart.cli.app", "inpart.cli.command", "inpart.plugins.discovery"])
+def test_an_interrupt_while_modules_are_loaded_is_no_traceback(module: str) -> None:
+    program = INTERRUPTED.replace("WORD", repr(module))
+    done = subprocess.run(
+        [sys.executable, "-c", program, "list", "nothing", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr == "inpart: interrupted\n"
+    error = json.loads(done.stdout)["error"]
+    assert error == {"kind": "Interrupted", "exit_code": 130, "message": "interrupted", "hint": None}
