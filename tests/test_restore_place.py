@@ -129,6 +129,25 @@ def test_the_table_is_left_alone_if_the_image_is_damaged(disk: Path, session: Se
     assert disk.read_bytes() == before
 
 
+def test_a_target_is_left_alone_if_the_image_is_damaged(disk: Path, session: Session, tmp_path: Path) -> None:
+    target = make_partition(tmp_path / "target.img", RECIPE)
+    before = target.read_bytes()
+    row = list_images(session, f"{disk}#2").images[0]
+    overwrite(disk, START + row.extents[0][0] + row.extents[0][1] // 2, b"damage")
+    with pytest.raises(IntegrityError):
+        restore(session, f"{disk}#2", RestoreOptions(to=str(target)))
+    assert target.read_bytes() == before
+
+
+def test_an_image_file_that_was_cut_short_is_damaged(disk: Path, session: Session, tmp_path: Path) -> None:
+    stream = tmp_path / "image.ipi"
+    create(session, f"{disk}#2", CreateOptions("outside", to=stream))
+    os.truncate(stream, stream.stat().st_size // 2)
+    with pytest.raises(IntegrityError, match="cut off"):
+        restore(session, str(stream), RestoreOptions(to=str(tmp_path / "new.img")))
+    assert not (tmp_path / "new.img").exists()
+
+
 @pytest.fixture
 def device(disk: Path) -> Iterator[Path]:
     found = subprocess.run(

@@ -104,8 +104,10 @@ class ImageReader:
         entry = self.chunks[row]
         if entry["state"] != ChunkState.STORED:
             return b""
-        start = int(entry["frame_offset"]) + FRAME_SIZE + int(entry["runs_length"])
-        body = self.stream.read(start, int(entry["body_length"]))
+        start, length = int(entry["frame_offset"]) + FRAME_SIZE + int(entry["runs_length"]), int(entry["body_length"])
+        if start + length > self.stream.size:
+            raise self.chunk_error(int(entry["chunk"]), "its frame is cut off")
+        body = self.stream.read(start, length)
         if crc32c(body) != int(entry["body_crc"]):
             raise self.chunk_error(int(entry["chunk"]), "its stored bytes have a wrong checksum")
         return body

@@ -87,6 +87,8 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
     with open_target(address, Access.READ) as source:
         image = opened_image(session, source, options.image, EVERY)
         with other_place(session, options.to, image, dry_run=options.dry_run) as destination:
+            if not (options.allow_incomplete or destination.fresh):
+                check_stored(session, image.reader, DAMAGED)
             return _restore(session, image, destination, options)
 
 
