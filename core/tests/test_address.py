@@ -138,6 +138,13 @@ def test_partitions_that_cannot_be_had(disk: Callable[..., Path], tmp_path: Path
         open_target(f"{blank}#1")
 
 
+def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for address in ("empty", "empty@0"):
+        with pytest.raises(UsageError, match="empty is empty"):
+            open_target(str(tmp_path / address))
+
+
 def test_a_disk_that_was_cut_short(disk: Callable[..., Path]) -> None:
     path = disk("label: dos\nstart=40960,size=20M\n")
     with path.open("r+b") as file:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from inpart.contracts import FilesystemProvider, Probe, Verdict
+from inpart.contracts import FilesystemProvider, Probe, State, Verdict
 from inpart.errors import FilesystemUnsupported, UsageError
 from inpart.operations.session import Session
 from inpart.plugins import ask
 from inpart.volume import Volume
+
+UNCLEAN = {
+    State.DIRTY: "was not unmounted cleanly",
+    State.ERRORS: "has errors",
+    State.NEEDS_REPLAY: "has a journal that was not replayed",
+    State.HIBERNATED: "belongs to a hibernated system",
+}
+"""What a state other than clean means, after the words "the file system"."""
 
 
 def ask_providers(session: Session, volume: Volume) -> list[tuple[FilesystemProvider, Probe]]:

@@ -15,7 +15,7 @@ from inpart.contracts import (
     State,
 )
 from inpart.errors import FilesystemDamaged, FilesystemError, FilesystemUnclean, FilesystemUnsupported, IntegrityError
-from inpart.operations.filesystems import find_filesystem
+from inpart.operations.filesystems import UNCLEAN, find_filesystem
 from inpart.operations.journals import refuse_unfinished
 from inpart.operations.raw import RawPartition, RawProvider
 from inpart.operations.session import Session
@@ -64,7 +64,7 @@ def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = 
     state = filesystem.info.state
     if state is not State.CLEAN and state not in allowed:
         raise FilesystemUnclean(
-            f"{volume.name}: the file system is {state.value}",
+            f"{volume.name}: the file system {UNCLEAN[state]}",
             hint=f"mount and unmount it, or check it, with its own tools; or allow it with --allow-{state.value}",
         )
     errors = [finding for finding in filesystem.check() if finding.severity is Severity.ERROR]
@@ -111,6 +111,6 @@ def open_stores(session: Session, volume: Volume) -> Located:
     if strangers and not located.found:
         raise IntegrityError(
             f"{volume.name}: /.inpart holds {', '.join(strangers[:_SHOWN])} but no table of contents can be read",
-            hint="`inpart locate` shows what can be found, `inpart verify` what is damaged",
+            hint="`inpart locate` shows what can be found; if there is nothing of inpart's, give /.inpart another name",
         )
     return located

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inpart.contracts import Filesystem, State
-from inpart.operations.filesystems import find_filesystem
+from inpart.operations.filesystems import UNCLEAN, find_filesystem
 from inpart.operations.session import Session
 from inpart.partitions import open_target
 from inpart.volume import Volume
@@ -18,7 +18,7 @@ def filesystem_on(session: Session, volume: Volume) -> Filesystem:
     for note in filesystem.info.notes:
         session.warn(note)
     if filesystem.info.state is not State.CLEAN:
-        session.warn(f"{volume.name}: the file system is {filesystem.info.state.value}")
+        session.warn(f"{volume.name}: the file system {UNCLEAN[filesystem.info.state]}")
     return filesystem
 
 

@@ -198,6 +198,8 @@ def _listing(table: PartitionTable) -> str:
 def _size_of(target: Target, disk: Volume) -> int:
     """Size of the wanted part. Raises UsageError with the numbers if it does not lie on the disk."""
     start, entry = target.start, target.entry
+    if not disk.size:
+        raise UsageError(f"{target.path} is empty")
     size = entry.size if entry else disk.size - start
     if target.address.offset is not None:
         size = min(size, disk.size - start)
