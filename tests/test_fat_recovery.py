@@ -12,7 +12,7 @@ from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
 from fatwrecks import WRECKS, contents, reformat, zero
 from inpart import plugins
 from inpart.contracts import FilesystemEditor
-from inpart.errors import NoImageFound, NoSpace, UnfinishedJournal
+from inpart.errors import IntegrityError, NoImageFound, NoSpace, UnfinishedJournal
 from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
@@ -174,3 +174,18 @@ def test_discard_of_free_clusters_costs_nothing_and_a_discarding_format_everythi
     reformat("-F16")(path)
     with pytest.raises(NoImageFound):
         list_images(session, str(path), EVERY)
+
+
+def test_default_is_the_newest_intact_image(
+    imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]], session: Session, tmp_path: Path
+) -> None:
+    made, files = imaged(RECIPES[2])
+    path = copied(made, tmp_path / "p.img")
+    newest = next(row for row in list_images(session, str(path)).images if row.name == "mine")
+    start, length = newest.extents[0]
+    zero(start + length // 2, 8192)(path)
+    with pytest.raises(IntegrityError, match="mine"):
+        restore(session, str(path), RestoreOptions("mine"))
+    assert restore(session, str(path), RestoreOptions()).name == "factory-1"
+    assert fsck(path).complaints == ()
+    assert contents(path, tmp_path / "out") == files

@@ -94,12 +94,29 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
 
 def restore_opened(session: Session, target: Target, options: RestoreOptions) -> RestoreReport:
     """Bring an image back to the partition that holds it, or on a whole disk to the place of that partition."""
-    image = opened_image(session, target, options.image, (*EVERY, *DISK))
+    image = _intact(session, target, options)
     destination = own_place(session, target, image, whole_disk=options.on_disk)
     repair = plan_repair(target, image, whole=options.repair_table_all) if options.on_disk else None
-    if not options.allow_incomplete:
-        check_stored(session, image.reader, DAMAGED)
     return _restore(session, image, destination, options, repair)
+
+
+def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenImage:
+    """The image that was asked for, proven; if none was, the first whole one: newest user image, then factory image."""
+    image = opened_image(session, target, options.image, (*EVERY, *DISK))
+    if options.allow_incomplete:
+        return image
+    try:
+        check_stored(session, image.reader, DAMAGED)
+    except IntegrityError as error:
+        if options.image is not None or image.found is None:
+            raise
+        for other in image.located.others(image.found):
+            found = opened_image(session, target, other.summary.image_id.hex(), (*EVERY, *DISK))
+            if not any(found.reader.verify("stored", None)):
+                session.warn(f"{error.message}; {other.summary.name!r} is restored instead")
+                return found
+        raise
+    return image
 
 
 def _restore(

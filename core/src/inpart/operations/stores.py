@@ -91,6 +91,11 @@ class Located:
             raise UsageError(f"{wanted!r} fits several images: {ids}", hint="give more of the id")
         return chosen[-1]
 
+    def others(self, found: FoundImage) -> list[FoundImage]:
+        """What a user would want if ``found`` is damaged: the newest user image first, the factory images last."""
+        rest = [one for one in reversed(self.images) if one.summary.image_id != found.summary.image_id]
+        return sorted(rest, key=lambda one: one.summary.kind == "factory")
+
     def nothing(self, wanted: str | None = None) -> NoImageFound:
         """The error that says what was looked for and how."""
         ways = ", ".join(method.value for method in self.tried) or "nothing"
