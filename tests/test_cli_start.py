@@ -40,7 +40,8 @@ def test_only_what_is_needed_is_loaded(arguments: list[str], unneeded: set[str],
 
 
 INTERRUPTED = """
-import sys
+import sys, threading
+threading.Thread(target=threading.Event().wait).start()
 class Finder:
     def find_spec(self, name, path, target=None):
         if name == WORD:
@@ -53,9 +54,14 @@ main()
 
 @pytest.mark.parametrize("module", ["inpart.cli.app", "inpart.cli.command", "inpart.plugins.discovery"])
 def test_an_interrupt_while_modules_are_loaded_is_no_traceback(module: str) -> None:
+    """Nor is a thread waited for that nobody can stop any more."""
     program = INTERRUPTED.replace("WORD", repr(module))
     done = subprocess.run(
-        [sys.executable, "-c", program, "list", "nothing", "--json"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, "list", "nothing", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 130
     assert done.stderr == "inpart: interrupted\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
 from inpart import __version__
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -20,18 +23,30 @@ def main() -> None:
     try:
         from inpart.cli.app import run  # noqa: PLC0415 - the version must not wait for typer
     except KeyboardInterrupt:
-        sys.exit(_interrupted(json="--json" in arguments))
-    sys.exit(run(arguments))
+        _say_interrupted(json="--json" in arguments)
+        code = _INTERRUPTED
+    else:
+        code = run(arguments)
+    if code == _INTERRUPTED:
+        _leave_at_once()
+    sys.exit(code)
 
 
-def _interrupted(*, json: bool) -> int:
-    """What ``run`` says of Ctrl-C, for one that comes while it is still being loaded; returns the exit code."""
+def _say_interrupted(*, json: bool) -> None:
+    """What ``run`` says of Ctrl-C, for one that comes while it is still being loaded."""
     sys.stderr.write("inpart: interrupted\n")
     if json:
         sys.stdout.write(
             '{"error": {"kind": "Interrupted", "exit_code": 130, "message": "interrupted", "hint": null}}\n'
         )
-    return 130
+
+
+def _leave_at_once() -> None:
+    """Everything is closed. A thread that was just being started when Ctrl-C came would be waited for for ever."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":
