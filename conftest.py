@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ REFERENCE_TOOLS = Path(__file__).parent / "tools" / "reference-tools.txt"
 
 
 def pytest_sessionstart() -> None:
-    """Nothing is skipped for want of a tool: the run ends here."""
+    """Nothing is skipped for want of a tool: the run ends here. Ctrl-C is tested in the background as well."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     pairs = [line.split() for line in REFERENCE_TOOLS.read_text().splitlines()]
     missing = sorted({package for tool, package in pairs if shutil.which(tool) is None})
     if missing:

@@ -52,7 +52,8 @@ class ContiguousLayout:
         if search.method is SearchMethod.FIXED:
             scan(volume, volume.size - FIXED_PLACE, volume.size, marks)
         elif search.method is SearchMethod.AID:
-            windows = Extents([(place, place + AID_PLACE) for place in search.places])
+            places = [place for place in search.places if 0 <= place < volume.size]
+            windows = Extents([(place, place + AID_PLACE) for place in places])
             scan_extents(volume, windows.clip(0, volume.size), marks)
         else:
             scan(volume, 0, volume.size, marks)
