@@ -189,6 +189,25 @@ def test_repair_writes_lost_tables_again(lost: tuple[str, ...]) -> None:
     expect(part.store(), streams)
 
 
+def test_after_the_loss_of_all_tables_nothing_is_left_to_mend() -> None:
+    part, streams = filled()
+    for start, end in place(part, "toc_end", "toc_begin", "inter1", "inter2"):
+        zero_range(part.volume, start, end)
+    (store,) = locate(part, SearchMethod.PARTITION)
+    assert [image.summary.image_id for image in store.images] == list(streams)
+    part.repair(store)
+    for method in (SearchMethod.CLAIMS, SearchMethod.FIXED, *SCANS):
+        (mended,) = locate(part, method)
+        expect(mended, streams)
+        assert {(finding.code, finding.severity) for finding in mended.findings} == {
+            ("container.no-toc-begin", Severity.NOTE)
+        }
+    stream = stream_of(50_000, 9)
+    streams[part.create(stream, "after repair")] = stream
+    expect(part.store(), streams)
+    assert not part.store().findings
+
+
 def test_repair_writes_headers_again_if_their_payload_is_whole() -> None:
     part, streams = filled()
     before = bytes(part.volume.data)
@@ -429,7 +448,9 @@ def test_old_generations_do_not_mislead() -> None:
         expect(store, streams)
         assert codes(store) >= {"container.toc-begin-lost", "container.table-outdated"}
     part.repair(store)
-    assert codes(part.store()) == {"container.toc-begin-lost"}
+    assert [(finding.code, finding.severity) for finding in part.store().findings] == [
+        ("container.no-toc-begin", Severity.NOTE)
+    ]
     stream = stream_of(70_000, 12)
     streams[part.create(stream, "one more")] = stream
     (store,) = locate(part, SearchMethod.FIXED)

@@ -65,7 +65,8 @@ def repair_stores(session: Session, address: str, *, dry_run: bool = False) -> M
         if not stores:
             raise located.nothing()
         strays = [claim.name for store in stores for claim, _ in _strayed(store, mounted.editor().claims())]
-        findings = tuple(finding for store in stores for finding in store.findings)
+        found = [finding for store in stores for finding in store.findings]
+        findings = tuple(finding for finding in found if finding.severity is not Severity.NOTE)
         for store in stores:
             _refuse_taken(mounted, store)
         mended = Mended(tuple(strays), findings, dry_run)

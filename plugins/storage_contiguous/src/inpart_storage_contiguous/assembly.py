@@ -48,6 +48,8 @@ def open_store(volume: Volume, base: int, table: Table, group: Group) -> Contigu
     for name, message in _check_tables(volume, base, table):
         lost.add(name)
         findings.append(Finding(Severity.WARNING, f"container.{_code(name)}", name, message))
+    if not table.toc_begin_offset:
+        findings.append(_no_toc_begin())
     doubtful = _is_doubtful(volume, base, table, lost)
     left = from_segments(group.headers(), frozenset(entry.image_id for entry in table.entries))
     findings += [unfinished(image_id) for image_id in left.unfinished]
@@ -72,11 +74,18 @@ def _unlisted(entry: Entry) -> Finding:
     )  # fmt: skip
 
 
+def _no_toc_begin() -> Finding:
+    return Finding(
+        Severity.NOTE, "container.no-toc-begin", naming.TOC_BEGIN,
+        "the container was put together from its parts; the next image brings its second table of contents back",
+    )  # fmt: skip
+
+
 def _is_doubtful(volume: Volume, base: int, table: Table, lost: set[str]) -> bool:
     """True if both other copies of the table are damaged, so that one of them may have been newer."""
     other = try_read(volume, base + table.geometry.slot_offset(1 - active_slot(table)))
     older = other is not None and other.container_id == table.container_id and other.generation < table.generation
-    return table.kind == TableKind.TOC_END and naming.TOC_BEGIN in lost and not older
+    return table.kind == TableKind.TOC_END and (naming.TOC_BEGIN in lost or not table.toc_begin_offset) and not older
 
 
 def newest_table(volume: Volume, group: Group) -> Table | None:
@@ -98,8 +107,8 @@ def _check_tables(volume: Volume, base: int, table: Table) -> Iterator[tuple[str
     slot = try_read(volume, base + table.geometry.slot_offset(active_slot(table)))
     if not _says_the_same(slot, table, TableKind.TOC_END):
         yield naming.TOC_END, "the table of contents at the end of the container is damaged or out of date"
-    begin = try_read(volume, base + table.toc_begin_offset) if table.toc_begin_offset else None
-    if not _says_the_same(begin, table, TableKind.TOC_BEGIN):
+    begin = try_read(volume, base + table.toc_begin_offset)
+    if table.toc_begin_offset and not _says_the_same(begin, table, TableKind.TOC_BEGIN):
         yield naming.TOC_BEGIN, "the table of contents at the beginning of the container is damaged or out of date"
     for entry in table.entries:
         if entry.inter_number:

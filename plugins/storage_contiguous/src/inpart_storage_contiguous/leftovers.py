@@ -31,7 +31,7 @@ def store_from_leftovers(volume: Volume, key: Key, group: Group) -> ContiguousSt
     findings = [unfinished(image_id) for image_id in left.unfinished]
     found = [judged(volume, key[1], FoundImage.of(entry), findings) for entry in entries.values()]
     found += [judged(volume, key[1], image, findings) for image in left.images if image.summary.image_id not in entries]
-    found.sort(key=lambda image: image.summary.created)
+    found.sort(key=lambda image: (image.summary.created, -image.extents.end))
     whole = unique_stems(image.entry for image in found if image.entry is not None)
     table = _leftover_table(key, group, partial, found, whole)
     if table is None:
