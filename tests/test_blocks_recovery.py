@@ -16,15 +16,18 @@ from inpart.errors import IntegrityError, NoImageFound
 from inpart.extents import Extents
 from inpart.image import ImageVolume
 from inpart.operations.create import CreateOptions, create
+from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import list_images, open_reader
 from inpart.operations.protection import repair_stores
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY, locate
-from inpart.operations.trim import drop_images
+from inpart.operations.trim import forget_images
 from inpart.operations.verify import verify
+from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume
+from inpart_fat.editor import FatEditor
 
 RECIPES = (
     Recipe("fat12", 4 * MIB, ("-F12", "-s2")),
@@ -157,7 +160,12 @@ def test_stale_blocks_never_come_back(session: Session, tmp_path: Path) -> None:
         delete(path, "/new.bin")
         with FileVolume(path, Access.WRITE) as volume:
             located = locate(session, volume)
-            drop_images(session, volume, located.stores, [one.summary.image_id for one in located.images])
+            forget_images(volume, located.stores, [one.summary.image_id for one in located.images])
+        with FileVolume(path, Access.WRITE) as volume:
+            tx = Transaction(volume)
+            editor = FatEditor(tx.view)
+            editor.release([claim.name for claim in editor.claims()], tx)
+            tx.commit(None)
         assert fsck(path).complaints == ()
     files = contents(path, tmp_path / "before")
     create(session, str(path), CreateOptions("kept", layout="blocks"))
@@ -168,6 +176,28 @@ def test_stale_blocks_never_come_back(session: Session, tmp_path: Path) -> None:
         assert [finding.code for finding in located.stores[0].findings] == ["blocks.garbage"]
     restore(session, str(path), RestoreOptions())
     assert contents(path, tmp_path / "out") == files
+    assert verify(session, str(path)).ok
+
+
+def test_files_where_a_dropped_image_had_its_head_come_back(tmp_path: Path) -> None:
+    """The place for journals of the newest image goes with it: nothing may be written there when files are back."""
+    session = Session(plugins.load(), Policy(min_free=0))
+    path = make_partition(tmp_path / "p.img", Recipe("fat16", 16 * MIB, ("-F16", "-s2")))
+    copy_in(path, {"/filler": bytes(9 * MIB)})
+    with FileVolume(path) as volume:
+        left = find_filesystem(session, volume).open(volume).info.free_bytes
+    files = {"/to-the-last-cluster": os.urandom(left)}
+    copy_in(path, files)
+    delete(path, "/filler")
+    create(session, str(path), CreateOptions("first", layout="blocks"))
+    delete(path, "/to-the-last-cluster")
+    create(session, str(path), CreateOptions("second", layout="blocks"))
+    rows = list_images(session, str(path)).images
+    report = restore(session, str(path), RestoreOptions("first", retain=False))
+    assert (report.retained, report.dropped) == (("first",), ("second",))
+    assert contents(path, tmp_path / "out") == files
+    assert fsck(path).complaints == ()
+    assert [row.id for row in list_images(session, str(path), EVERY).images] == [rows[0].id]
     assert verify(session, str(path)).ok
 
 

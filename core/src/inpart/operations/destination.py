@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inpart.contracts import Place, Store
-from inpart.errors import NoSpace, UsageError
+from inpart.errors import IntegrityError, NoSpace, UsageError
 from inpart.operations.images import OpenImage
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, locate
+from inpart.operations.trim import forget_images
 from inpart.partitions import Target, open_target
 from inpart.volume import Access, FileVolume, SliceVolume, Volume
 
@@ -56,6 +57,22 @@ def _partition_of(volume: Volume, image: OpenImage, base: int) -> Volume:
     if base == 0:
         return volume
     return SliceVolume(volume, base, min(size, volume.size - base))
+
+
+def without_images(
+    session: Session, destination: Destination, dropped: Collection[bytes], kept: Collection[bytes]
+) -> Destination:
+    """The same place when its stores have forgotten the images ``dropped``, so that their clusters may be overwritten.
+
+    Raises IntegrityError if a store cannot be changed, or if an image in ``kept`` is not found afterwards.
+    """
+    volume = destination.volume
+    forget_images(volume, destination.stores, dropped)
+    stores = tuple(store for store in locate(session, volume, EVERY).stores if store.base == 0)
+    missing = set(kept) - {one.summary.image_id for store in stores for one in store.images}
+    if missing:
+        raise IntegrityError(f"{volume.name}: image {missing.pop().hex()[:12]}, to be kept, is not found again")
+    return replace(destination, stores=stores)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
 from inpart.operations.aids import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
-from inpart.operations.destination import Destination, other_place, own_place
+from inpart.operations.destination import Destination, other_place, own_place, without_images
 from inpart.operations.images import OpenImage, opened_image
 from inpart.operations.incomplete import Damage, PatchedVolume, left_out, survey
 from inpart.operations.protection import mend_tables
@@ -18,7 +18,6 @@ from inpart.operations.rewrite import Rewrite, rewrite
 from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
 from inpart.operations.table import plan_repair
-from inpart.operations.trim import drop_images
 from inpart.partitions import Repair, Target, apply_repair, open_target, reread_partitions
 from inpart.units import format_size
 from inpart.volume import Access
@@ -130,7 +129,8 @@ def _restore(
     retained = retained_from(destination.stores, dropped)
     used = image.reader.extents
     home = Place(manifest.partition.disk_offset, image.reader.partition_size)
-    composition = compose(session, Source(view, used, home, damage.bad), destination.place, retained)
+    source = Source(view, used, home, damage.bad)
+    composition = compose(session, source, destination.place, retained)
     if damage.bad and not composition.moved:
         damage = left_out(session, image.reader, image.target.volume, damage, used & retained.extents)
     if options.to is None:
@@ -164,7 +164,10 @@ def _restore(
     session.ask(question)
     if repair:
         apply_repair(image.target.volume, repair)
-    written = rewrite(session, _rewrite_of(session, image, destination, composition, options, dropped))
+    if dropped:
+        destination = without_images(session, destination, dropped, present - dropped)
+        composition = compose(session, source, destination.place, retained_from(destination.stores))
+    written = rewrite(session, _rewrite_of(session, image, destination, composition, options))
     return replace(report, written_bytes=written)
 
 
@@ -209,9 +212,8 @@ def _rewrite_of(
     destination: Destination,
     composition: Composition,
     options: RestoreOptions,
-    dropped: set[bytes],
 ) -> Rewrite:
-    store = next((store for store in destination.stores if store.journal()), None)
+    store = next((store for store in destination.stores if _has_lasting_journal(store, composition)), None)
     return Rewrite(
         target=destination.volume,
         composition=composition,
@@ -222,12 +224,11 @@ def _rewrite_of(
         changed_only=options.changed_only,
         allow_incomplete=options.allow_incomplete,
         fresh=destination.fresh,
-        afterwards=lambda: _settle(session, destination, dropped),
+        afterwards=lambda: mend_tables(session, destination.volume) if destination.stores else None,
     )
 
 
-def _settle(session: Session, destination: Destination, dropped: set[bytes]) -> None:
-    """What the stores need when their file system is whole again."""
-    drop_images(session, destination.volume, destination.stores, dropped)
-    if destination.stores:
-        mend_tables(session, destination.volume)
+def _has_lasting_journal(store: Store, composition: Composition) -> bool:
+    """True if there is a place for the record of the restore that the restore itself leaves alone."""
+    place = store.journal()
+    return bool(place) and not place.extents() & composition.extents

@@ -113,7 +113,8 @@ class ContiguousStore:
         self._must_be_in_place()
         if self.rebuilt:
             raise IntegrityError(
-                "the container has lost its tables of contents", hint="write them again before adding an image"
+                "the container has lost its tables of contents",
+                hint="`inpart repair` writes them again; so does a restore that keeps all images",
             )
         return self.table
 
