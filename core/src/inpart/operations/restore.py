@@ -155,13 +155,7 @@ def _restore(
     )
     if options.dry_run:
         return report
-    question = (
-        f"Overwrite {destination.volume.name} ({format_size(destination.volume.size)}) with image {report.name!r} "
-        f"of {manifest.created:%Y-%m-%d %H:%M}?"
-    )
-    if repair and repair.edits:
-        question = f"{report.table_entry}\nWrite this to the partition table of {image.target.volume.name}? {question}"
-    session.ask(question)
+    session.ask(_question(image, destination, report, repair))
     if repair:
         apply_repair(image.target.volume, repair)
     if dropped:
@@ -169,6 +163,16 @@ def _restore(
         composition = compose(session, source, destination.place, retained_from(destination.stores))
     written = rewrite(session, _rewrite_of(session, image, destination, composition, options))
     return replace(report, written_bytes=written)
+
+
+def _question(image: OpenImage, destination: Destination, report: RestoreReport, repair: Repair | None) -> str:
+    question = (
+        f"Overwrite {destination.volume.name} ({format_size(destination.volume.size)}) with image {report.name!r} "
+        f"of {image.reader.manifest.created:%Y-%m-%d %H:%M}?"
+    )
+    if repair and repair.edits:
+        return f"{report.table_entry}\nWrite this to the partition table of {image.target.volume.name}? {question}"
+    return question
 
 
 def _damage_of(session: Session, image: OpenImage, options: RestoreOptions) -> Damage:
