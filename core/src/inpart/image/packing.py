@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import LifoQueue
 
-from inpart.checksums import all_zero, blake3_digest
+from inpart.checksums import all_zero, blake3_digest, crc32c
 from inpart.contracts import Encoding
 from inpart.extents import Extents
 from inpart.image.chunks import gather, pipeline_depth, used_chunks
@@ -34,6 +34,7 @@ class Packed:
     digest: bytes = b""
     encoding: int = 0
     body: Buffer = b""
+    body_crc: int = 0
 
 
 @dataclass
@@ -85,6 +86,7 @@ class Packer:
                 shorter = len(body) < len(chunk.plain)
                 chunk.encoding = self.encoding.encoding_id if shorter else STORE_ID
                 chunk.body = body if shorter else chunk.plain
+                chunk.body_crc = crc32c(chunk.body)
         if all(chunk.body is not chunk.plain for chunk in batch.chunks):
             self.release(batch)
         return batch

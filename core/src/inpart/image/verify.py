@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class _Check:
         self.reader = reader
         self.level = level
         self.name = reader.manifest.name
+        self._local = threading.local()
 
     def stretches(self) -> Iterator[_Stretch]:
         """The stream from the header to the index, frame by frame; chunks without a frame have length 0."""
@@ -109,7 +111,16 @@ class _Check:
         """Raises IntegrityError, VolumeError."""
         if stretch.problem:
             raise IntegrityError(stretch.problem)
-        return memoryview(self.reader.stream.read(stretch.offset, stretch.length))
+        data = self._buffer(stretch.length)
+        self.reader.stream.readinto(stretch.offset, data)
+        return data
+
+    def _buffer(self, length: int) -> memoryview:
+        """Memory that its thread uses again for the next stretch."""
+        memory: bytearray = getattr(self._local, "memory", bytearray())
+        if len(memory) < length:
+            memory = self._local.memory = bytearray(length)
+        return memoryview(memory)[:length]
 
     def findings(self, stretch: _Stretch) -> tuple[int, list[Finding]]:
         """(bytes of the stream, what is wrong with them) for one stretch."""

@@ -86,11 +86,6 @@ def write_image(
     )
     _check_request(source, used, begun, parent)
     _check_areas(source, system_areas)
-    for area in system_areas:
-        if area.extents.end > source.size:
-            raise OutOfBounds(
-                f"{source.name}: {area.name} reaches to {area.extents.end}, beyond its {source.size} bytes"
-            )
     writer = _Writer(sink, begun, used)
     writer.begin(Meta(begun, tuple(system_areas), dict(extra_areas or {})), encoding)
     packer = Packer(source, encoding, size, parent)
@@ -197,6 +192,7 @@ class _Writer:
         frame = self._frame(
             FrameKind.DATA, runs, chunk.body, chunk=chunk.number, count=1, encoding=chunk.encoding,
             plain_length=len(chunk.plain), digest=chunk.digest, flags=LAST if chunk.number == self._last else 0,
+            body_crc=chunk.body_crc,
         )  # fmt: skip
         self._table.add(chunk.number, chunk.state, len(chunk.plain), chunk.digest, frame, offset)
         self._out.put(frame.pack() + runs)
@@ -227,12 +223,13 @@ class _Writer:
 
     def _frame(
         self, kind: FrameKind, runs: bytes, body: Buffer, *, flags: int, chunk: int = 0, count: int = 0,
-        encoding: int = 0, plain_length: int = 0, digest: bytes = NO_DIGEST,
+        encoding: int = 0, plain_length: int = 0, digest: bytes = NO_DIGEST, body_crc: int | None = None,
     ) -> Frame:  # fmt: skip
         manifest = self._manifest
+        crc = crc32c(body) if body_crc is None else body_crc
         frame = Frame(
             kind, manifest.id_bytes, self._sequence, manifest.partition.size, manifest.chunk_size, chunk, count, flags,
-            encoding, len(runs), plain_length, len(body), digest, crc32c(runs), crc32c(body),
+            encoding, len(runs), plain_length, len(body), digest, crc32c(runs), crc,
         )  # fmt: skip
         self._sequence += 1
         return frame
