@@ -264,15 +264,17 @@ def test_a_chunk_that_cannot_be_decoded_fails_for_all_who_wait_and_again() -> No
 @pytest.mark.parametrize(
     ("size", "used", "chunk_size"),
     [
-        (1 << 20, Extents([(0, 512)]), 4),
-        (64 << 30, Extents.span(0, 64 << 30), 4),
-        (64 << 30, Extents([(n << 24, (n << 24) + 4096) for n in range(1000)]), 16),
-        (6 << 40, Extents.span(0, 6 << 40), 8),
-        (1 << 50, Extents.span(0, 1 << 50), 16),
+        (1 << 20, Extents([(0, 512)]), 64),
+        (64 << 20, Extents.span(0, 64 << 20), 256),
+        (64 << 30, Extents.span(1 << 30, 3 << 29), 2048),
+        (64 << 30, Extents.span(0, 64 << 30), 4096),
+        (64 << 30, Extents([(n << 24, (n << 24) + 4096) for n in range(1000)]), 16384),
+        (6 << 40, Extents.span(0, 6 << 40), 8192),
+        (1 << 50, Extents.span(0, 1 << 50), 16384),
     ],
 )
 def test_the_size_of_chunks(size: int, used: Extents, chunk_size: int) -> None:
-    assert default_chunk_size(size, used) == chunk_size << 20
+    assert default_chunk_size(size, used) == chunk_size << 10
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

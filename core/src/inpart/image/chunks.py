@@ -8,24 +8,30 @@ import numpy as np
 
 from inpart.extents import Extents
 from inpart.image.structs import MAX_CHUNK_SIZE
-from inpart.units import MIB
+from inpart.units import KIB, MIB
 from inpart.volume import Volume
 
 DEFAULT_CHUNK_SIZE = 4 * MIB
+_SMALLEST_CHUNK_SIZE = 64 * KIB
+_FEWEST_CHUNKS = 256
 _MANY_CHUNKS = 1 << 20
 _BUFFERED = 32 * MIB
 _SCATTERED = 8
 
 
 def default_chunk_size(partition_size: int, used: Extents | None = None) -> int:
-    """4 MiB, and up to 16 MiB where that keeps the chunk table small or, in a sparse partition, chunks from being tiny.
+    """4 MiB; less for a small partition, so that a damaged chunk is a small part of it; up to 16 MiB for a huge one.
 
-    ``used``, if known, are the bytes to be held; chunks with less than 1 MiB of them compress badly.
+    ``used``, if known, are the bytes to be held. Less than 1 GiB of them go into at least 256 chunks, though not into
+    chunks below 64 KiB; and chunks that would be three quarters empty on average are made larger.
     """
+    held = used.total if used is not None else partition_size
     chunk_size = DEFAULT_CHUNK_SIZE
+    while chunk_size > _SMALLEST_CHUNK_SIZE and held < chunk_size * _FEWEST_CHUNKS:
+        chunk_size //= 2
     while chunk_size < MAX_CHUNK_SIZE and (
         partition_size > chunk_size * _MANY_CHUNKS
-        or (used is not None and used.total < MIB * (touched_chunks(used, chunk_size) - 1))
+        or (used is not None and used.total < chunk_size // 4 * (touched_chunks(used, chunk_size) - 1))
     ):
         chunk_size *= 2
     return chunk_size

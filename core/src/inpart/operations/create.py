@@ -154,7 +154,7 @@ class _Job:
         return self.report(estimate, image.stream_size, 0, None)
 
     def estimate(self, scope: Scope) -> Estimate:
-        return estimate_stream(scope.view, scope.used, self.encoding, default_chunk_size(scope.view.size))
+        return estimate_stream(scope.view, scope.used, self.encoding, default_chunk_size(scope.view.size, scope.used))
 
     def write(self, scope: Scope, sink: Callable[[Buffer], None]) -> WrittenImage:
         with self.session.progress.phase("imaging", scope.used.total) as advance:

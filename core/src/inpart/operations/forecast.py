@@ -41,7 +41,7 @@ def forecast(
         mounted = open_healthy(session, target.volume, tuple(State))
         scope = scope_of(mounted, selection)
         coder = session.plugins.encoding(encoding or session.policy.encoding)
-        size = estimate_stream(scope.view, scope.used, coder, default_chunk_size(target.volume.size))
+        size = estimate_stream(scope.view, scope.used, coder, default_chunk_size(scope.view.size, scope.used))
         editor = mounted.filesystem
         free = editor.free() if isinstance(editor, FilesystemEditor) else scope.used.complement(0, 0)
         must_move, fits = 0, True
