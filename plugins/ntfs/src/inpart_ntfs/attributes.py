@@ -1,0 +1,360 @@
+"""One FILE record with its attributes as objects, and the entries of an attribute list."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from inpart.errors import FilesystemDamaged
+from numpy.typing import NDArray
+
+from inpart_ntfs.runs import PROBLEMS, Problem, contiguous, decode
+from inpart_ntfs.structs import (
+    ATTR_LIST_ENTRY,
+    ATTR_RECORD,
+    COMPRESSED_SIZE,
+    NON_RESIDENT_SIZE,
+    REFERENCE_MASK,
+    RESIDENT_SIZE,
+    AttributeFlag,
+    AttributeType,
+    RecordFlag,
+)
+
+Numbers = NDArray[np.int64]
+
+HINT = "`inpart verify --level fs` shows all that is wrong; chkdsk repairs it"
+
+_HEADER = struct.Struct("<IHHQHHHHIIQHHI")
+_ATTRIBUTE = struct.Struct("<IIBBHHH")
+_RESIDENT = struct.Struct("<IHBx")
+_NON_RESIDENT = struct.Struct("<qqHB5xqqq")
+_LIST_ENTRY = struct.Struct("<IHBBqQH")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute as it stands in a record; of a non-resident one perhaps only a piece, that from ``lowest_vcn`` on.
+
+    ``record`` is the number of the record, ``offset`` the byte in it, ``raw`` the whole attribute. ``clusters`` is the
+    size of the file system, which bounds the run list.
+    """
+
+    record: int
+    offset: int
+    raw: bytes
+    clusters: int
+
+    @cached_property
+    def _fields(self) -> tuple[int, ...]:
+        return _ATTRIBUTE.unpack_from(self.raw)
+
+    @cached_property
+    def _mapped(self) -> tuple[int, ...]:
+        return _NON_RESIDENT.unpack_from(self.raw, ATTR_RECORD.itemsize)
+
+    @property
+    def type(self) -> int:
+        """Its AttributeType."""
+        return self._fields[0]
+
+    @property
+    def non_resident(self) -> bool:
+        """True if its value lies in clusters."""
+        return self._fields[2] != 0
+
+    @cached_property
+    def name(self) -> str:
+        """Its name; empty for most."""
+        start = self._fields[4]
+        return self.raw[start : start + 2 * self._fields[3]].decode("utf-16-le", "surrogatepass")
+
+    @property
+    def flags(self) -> int:
+        """AttributeFlag bits."""
+        return self._fields[5]
+
+    @property
+    def instance(self) -> int:
+        """Its number, unique in the record."""
+        return self._fields[6]
+
+    @cached_property
+    def value(self) -> bytes:
+        """The value of a resident attribute; empty for others."""
+        if self.non_resident:
+            return b""
+        length, start, _ = _RESIDENT.unpack_from(self.raw, ATTR_RECORD.itemsize)
+        return self.raw[start : start + length]
+
+    @property
+    def resident_flags(self) -> int:
+        """1 if the value is indexed, as that of FILE_NAME."""
+        return 0 if self.non_resident else int(_RESIDENT.unpack_from(self.raw, ATTR_RECORD.itemsize)[2])
+
+    @property
+    def lowest_vcn(self) -> int:
+        """The first cluster that is mapped here; 0 for resident ones."""
+        return self._mapped[0] if self.non_resident else 0
+
+    @property
+    def highest_vcn(self) -> int:
+        """The last cluster that is mapped here; -1 if there is none."""
+        return self._mapped[1] if self.non_resident else -1
+
+    @property
+    def mapping_pairs_offset(self) -> int:
+        """Where the run list stands in ``raw``."""
+        return self._mapped[2]
+
+    @property
+    def compression_unit(self) -> int:
+        """Binary logarithm of the clusters of a compression unit; 0 if not compressed and not sparse."""
+        return self._mapped[3] if self.non_resident else 0
+
+    @property
+    def allocated_size(self) -> int:
+        """Bytes of the clusters up to the last, holes included; counts in the first piece only, as all sizes."""
+        return self._mapped[4] if self.non_resident else len(self.value) + -len(self.value) % 8
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the content."""
+        return self._mapped[5] if self.non_resident else len(self.value)
+
+    @property
+    def initialized_size(self) -> int:
+        """Bytes of the content that were ever written; behind them zeros are read."""
+        return self._mapped[6] if self.non_resident else len(self.value)
+
+    @property
+    def compressed_size(self) -> int:
+        """Bytes of clusters that are stored; equal to allocated_size where there is no such field."""
+        if not self.has_compressed_size:
+            return self.allocated_size
+        return int.from_bytes(self.raw[NON_RESIDENT_SIZE:COMPRESSED_SIZE], "little", signed=True)
+
+    @property
+    def has_compressed_size(self) -> bool:
+        """True for compressed and sparse attributes with that field."""
+        special = self.flags & (AttributeFlag.SPARSE | AttributeFlag.COMPRESSION_MASK) != 0
+        return self.non_resident and special and self.mapping_pairs_offset >= COMPRESSED_SIZE
+
+    @cached_property
+    def rows(self) -> Numbers:
+        """vcn, lcn, count of its clusters, shape (k, 3). Raises FilesystemDamaged."""
+        if not self.non_resident:
+            return np.empty((0, 3), dtype=np.int64)
+        data = np.frombuffer(self.raw, dtype=np.uint8)
+        one = [np.array([number], dtype=np.int64) for number in (self.mapping_pairs_offset, len(data), self.lowest_vcn)]
+        found = decode(data, one[0], one[1], one[2], self.clusters)
+        problem = Problem(int(found.problems[0]))
+        rows = found.of(0)
+        mapped = int(rows[-1, 0] + rows[-1, 2]) if len(rows) else self.lowest_vcn
+        if problem is Problem.NONE and mapped != self.highest_vcn + 1:
+            problem = Problem.WRONG_LENGTH
+        if problem is not Problem.NONE:
+            raise FilesystemDamaged(f"record {self.record}: {self}: {PROBLEMS[problem]}", hint=HINT)
+        return rows
+
+    def __str__(self) -> str:
+        return attribute_title(self.type, self.name)
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A sound FILE record: ``raw`` as it is in memory, update sequence undone."""
+
+    number: int
+    raw: bytes
+    attributes: tuple[Attribute, ...]
+
+    @cached_property
+    def _header(self) -> tuple[int, ...]:
+        return _HEADER.unpack_from(self.raw)
+
+    @property
+    def lsn(self) -> int:
+        """The log record that changed it last."""
+        return self._header[3]
+
+    @property
+    def sequence_number(self) -> int:
+        """How often the record was used anew."""
+        return self._header[4]
+
+    @property
+    def link_count(self) -> int:
+        """Number of FILE_NAME attributes that count as hard links."""
+        return self._header[5]
+
+    @property
+    def attrs_offset(self) -> int:
+        """Byte at which the first attribute starts."""
+        return self._header[6]
+
+    @property
+    def flags(self) -> int:
+        """RecordFlag bits."""
+        return self._header[7]
+
+    @property
+    def in_use(self) -> bool:
+        """True unless it is free."""
+        return bool(self.flags & RecordFlag.IN_USE)
+
+    @property
+    def is_directory(self) -> bool:
+        """True if it has an index of file names."""
+        return bool(self.flags & RecordFlag.IS_DIRECTORY)
+
+    @property
+    def bytes_in_use(self) -> int:
+        """Up to the end of the end mark."""
+        return self._header[8]
+
+    @property
+    def base_reference(self) -> int:
+        """The file reference of the base record; 0 if this is one."""
+        return self._header[10]
+
+    @property
+    def next_attr_instance(self) -> int:
+        """The instance number of the next attribute."""
+        return self._header[11]
+
+    @property
+    def reference(self) -> int:
+        """The file reference that leads here."""
+        return self.number | self.sequence_number << 48
+
+    def find(self, kind: int, name: str = "") -> Attribute | None:
+        """The first attribute of a type and name in this record."""
+        return next((one for one in self.attributes if one.type == kind and one.name == name), None)
+
+
+@dataclass(frozen=True)
+class ListEntry:
+    """An entry of an attribute list: where a piece of an attribute stands."""
+
+    type: int
+    name: str
+    lowest_vcn: int
+    reference: int
+    instance: int
+
+    @property
+    def record(self) -> int:
+        """Number of the record that the piece stands in."""
+        return self.reference & REFERENCE_MASK
+
+
+def parse_record(number: int, raw: bytes, clusters: int) -> FileRecord:
+    """A record whose update sequence was right and whose header is sound. Raises FilesystemDamaged."""
+    header = _HEADER.unpack_from(raw)
+    return FileRecord(number, raw, tuple(_attributes(number, raw, header[6], header[8], clusters)))
+
+
+def _attributes(number: int, raw: bytes, offset: int, used: int, clusters: int) -> Iterator[Attribute]:
+    """The attributes up to the end mark; each lies in the record with its name, value or run list."""
+    while offset + 4 <= used:
+        if int.from_bytes(raw[offset : offset + 4], "little") == AttributeType.END:
+            return
+        room = used - offset
+        if room < RESIDENT_SIZE or not _fits(raw, offset, room):
+            raise FilesystemDamaged(f"record {number}: the attribute at byte {offset} does not fit", hint=HINT)
+        length = int.from_bytes(raw[offset + 4 : offset + 8], "little")
+        yield Attribute(number, offset, raw[offset : offset + length], clusters)
+        offset += length
+    raise FilesystemDamaged(f"record {number}: its attributes have no end", hint=HINT)
+
+
+def _fits(raw: bytes, offset: int, room: int) -> bool:
+    kind, length, non_resident, name_length, name_offset, _, _ = _ATTRIBUTE.unpack_from(raw, offset)
+    if kind == 0 or not RESIDENT_SIZE <= length <= room or length % 8:
+        return False
+    if name_length and not ATTR_RECORD.itemsize <= name_offset <= length - 2 * name_length:
+        return False
+    if non_resident:
+        at = offset + ATTR_RECORD.itemsize
+        if length < NON_RESIDENT_SIZE:
+            return False
+        pairs: int = _NON_RESIDENT.unpack_from(raw, at)[2]
+        return NON_RESIDENT_SIZE <= pairs < length
+    size, start, _ = _RESIDENT.unpack_from(raw, offset + ATTR_RECORD.itemsize)
+    inside: bool = RESIDENT_SIZE <= start <= length - size
+    return inside or size == 0
+
+
+def parse_attribute_list(number: int, value: bytes) -> tuple[ListEntry, ...]:
+    """The entries of the attribute list of file ``number``. Raises FilesystemDamaged."""
+    entries, offset = [], 0
+    while offset + ATTR_LIST_ENTRY.itemsize <= len(value):
+        kind, length, name_length, name_offset, lowest, reference, instance = _LIST_ENTRY.unpack_from(value, offset)
+        end = name_offset + 2 * name_length if name_length else ATTR_LIST_ENTRY.itemsize
+        if length < ATTR_LIST_ENTRY.itemsize or length % 8 or end > length or offset + length > len(value):
+            raise FilesystemDamaged(f"record {number}: its attribute list is damaged at byte {offset}", hint=HINT)
+        start = offset + name_offset
+        name = value[start : start + 2 * name_length].decode("utf-16-le", "surrogatepass")
+        entries.append(ListEntry(kind, name, lowest, reference, instance))
+        offset += length
+    if offset != len(value):
+        raise FilesystemDamaged(f"record {number}: its attribute list ends inside an entry", hint=HINT)
+    return tuple(entries)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A whole attribute of a file, put together from its pieces in order of ``lowest_vcn``."""
+
+    pieces: tuple[Attribute, ...]
+
+    @property
+    def first(self) -> Attribute:
+        """The piece that has the sizes."""
+        return self.pieces[0]
+
+    @property
+    def type(self) -> int:
+        """Its AttributeType."""
+        return self.first.type
+
+    @property
+    def name(self) -> str:
+        """Its name; empty for most."""
+        return self.first.name
+
+    @property
+    def non_resident(self) -> bool:
+        """True if its value lies in clusters."""
+        return self.first.non_resident
+
+    @property
+    def value(self) -> bytes:
+        """The value of a resident attribute."""
+        return self.first.value
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the content."""
+        return self.first.data_size
+
+    @cached_property
+    def rows(self) -> Numbers:
+        """vcn, lcn, count of all clusters from vcn 0 on, shape (k, 3). Raises FilesystemDamaged."""
+        if not self.non_resident:
+            return self.first.rows
+        rows = np.concatenate([piece.rows for piece in self.pieces])
+        if not contiguous(rows):
+            raise FilesystemDamaged(f"record {self.first.record}: {self.first} is not mapped completely", hint=HINT)
+        return rows
+
+
+def attribute_title(kind: int, name: str) -> str:
+    """What an attribute is called in messages: ``$DATA``, ``$INDEX_ROOT:$I30``."""
+    known = {int(one): one.name for one in AttributeType}
+    title = f"${known[kind]}" if kind in known else f"attribute {kind:#x}"
+    return f"{title}:{name}" if name else title

@@ -1,0 +1,96 @@
+"""NTFS as a file system of the contract: the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from inpart.contracts import Filesystem, FilesystemInfo, Finding, State, SystemArea
+from inpart.errors import FilesystemDamaged
+from inpart.extents import Extents
+from inpart.volume import Volume
+
+from inpart_ntfs.areas import system_areas
+from inpart_ntfs.attributes import HINT
+from inpart_ntfs.bitmap import set_bits
+from inpart_ntfs.boot import Boot, find_boot
+from inpart_ntfs.mft import Mft
+from inpart_ntfs.runs import byte_extents
+from inpart_ntfs.state import VolumeState, read_state
+from inpart_ntfs.structs import AttributeType, Number
+
+
+class NtfsFilesystem(Filesystem):
+    """An NTFS file system on a volume that starts at the partition's first byte.
+
+    What is read from the volume is kept; ``refresh`` forgets it after the volume has changed.
+    """
+
+    def __init__(self, volume: Volume) -> None:
+        """Raises FilesystemUnsupported if there is nothing of NTFS, FilesystemDamaged."""
+        self.volume = volume
+        self.found = find_boot(volume)
+        self.mft = Mft(volume, self.boot)
+
+    def refresh(self) -> None:
+        """Forget everything that was read, so that edits made since are seen."""
+        self.found = find_boot(self.volume)
+        self.mft = Mft(self.volume, self.boot)
+        for name in ("used", "bad", "info", "state"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def boot(self) -> Boot:
+        """The trusted boot sector."""
+        return self.found.boot
+
+    @cached_property
+    def used(self) -> Extents:
+        """Bytes of all clusters that $Bitmap says are used, bad ones included."""
+        bitmap = self.mft.metadata(Number.BITMAP)
+        if bitmap.data_size * 8 < self.boot.clusters or not bitmap.non_resident:
+            raise FilesystemDamaged(
+                f"$Bitmap has {bitmap.data_size} bytes for {self.boot.clusters} clusters", hint=HINT
+            )
+        return set_bits(self.mft.content(bitmap), self.boot.clusters, self.boot.cluster_size)
+
+    @cached_property
+    def bad(self) -> Extents:
+        """Bytes of the clusters that $BadClus lists."""
+        rows = self.mft.metadata(Number.BAD_CLUS, AttributeType.DATA, "$Bad").rows
+        return byte_extents(rows[:, 1], rows[:, 2], self.boot.cluster_size)
+
+    @cached_property
+    def state(self) -> VolumeState:
+        """What $Volume, $LogFile and hiberfil.sys say."""
+        return read_state(self.mft)
+
+    @cached_property
+    def info(self) -> FilesystemInfo:  # type: ignore[override]
+        boot, state = self.boot, self.state
+        used = self.used.total
+        return FilesystemInfo(
+            kind="ntfs",
+            label=state.label,
+            uuid=f"{boot.volume_serial_number:016X}",
+            cluster_size=boot.cluster_size,
+            size=min(boot.size, self.volume.size),
+            data_start=0,
+            data_end=boot.data_end,
+            used_bytes=used,
+            free_bytes=boot.data_end - used,
+            state=State.ERRORS if self.found.notes or self.mft.notes else state.state,
+            notes=(*self.found.notes, *self.mft.notes, *state.notes),
+        )
+
+    def allocated(self) -> Extents:
+        """Used clusters without bad ones, the boot sector and its backup."""
+        boot = self.boot
+        ends = [(0, boot.bytes_per_sector), (boot.backup_offset, min(boot.size, self.volume.size))]
+        return (self.used - self.bad) | Extents(ends)
+
+    def system_areas(self) -> tuple[SystemArea, ...]:
+        return system_areas(self.found, self.mft)
+
+    def check(self) -> Iterator[Finding]:
+        yield from ()
