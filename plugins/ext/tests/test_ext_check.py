@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -272,3 +273,16 @@ def test_many_findings_are_summed_up(tmp_path: Path) -> None:
     findings = list(ExtFilesystem(FileVolume(path)).check())
     assert sum(finding.code == "ext.entry-unused" for finding in findings) == 100 + 1
     assert any(finding.message == "there are more of this kind" for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "options", ["-b 1024 -O bigalloc -C 16384", "-b 1024 -O bigalloc,sparse_super2", "-b 1024 -g 1024", "-b 4096"]
+)
+def test_reserved_descriptor_blocks(tmp_path: Path, options: str) -> None:
+    """With bigalloc and blocks of 1 KiB the superblock of group 0 lies in block 1, that of group 1 in its block 0."""
+    path = tmp_path / "partition"
+    with path.open("wb") as file:
+        file.truncate(160 << 20)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *options.split(), str(path)], check=True)
+    e2fsck(path)
+    assert codes(path) == []

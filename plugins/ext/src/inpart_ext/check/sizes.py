@@ -10,7 +10,6 @@ from inpart.contracts import Finding
 from numpy.typing import NDArray
 
 from inpart_ext.check.report import error, for_inodes
-from inpart_ext.desc_places import base_blocks
 from inpart_ext.features import Compat, Incompat
 from inpart_ext.inodes import Inodes
 from inpart_ext.mapping import Mapping, largest_sizes
@@ -105,13 +104,16 @@ def _attribute_clusters(filesystem: ExtFilesystem, inode: Inodes) -> int:
 
 
 def _check_resize_inode(mapping: Mapping, index: int) -> Iterator[Finding]:
-    """The resize inode holds the blocks reserved for descriptors: those of group 0 as tree blocks, copies as data."""
+    """The resize inode holds the blocks reserved for descriptors: those of group 0 as tree blocks, copies as data.
+
+    A copy lies a multiple of s_blocks_per_group behind its original, with bigalloc and blocks of 1 KiB too, where the
+    copies of the superblock do not.
+    """
     superblock = mapping.inodes.superblock
     nodes, pieces = mapping.nodes.of(index), mapping.pieces.of(index)
     groups = np.array(superblock.super_groups(), dtype=np.int64)
-    starts = base_blocks(superblock, groups)[:, 0] + 1 + superblock.desc_blocks
-    count = superblock["s_reserved_gdt_blocks"]
-    places = starts[:, np.newaxis] + np.arange(count)
+    first = superblock.super_block(0) + 1 + superblock.desc_blocks + np.arange(superblock["s_reserved_gdt_blocks"])
+    places = (groups * superblock.blocks_per_group)[:, np.newaxis] + first
     primary = nodes.block[nodes.height == 1]
     data = np.repeat(pieces.physical - np.cumsum(pieces.length) + pieces.length, pieces.length)
     data = data + np.arange(len(data))
