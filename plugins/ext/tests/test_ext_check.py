@@ -284,5 +284,5 @@ def test_reserved_descriptor_blocks(tmp_path: Path, options: str) -> None:
     with path.open("wb") as file:
         file.truncate(160 << 20)
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *options.split(), str(path)], check=True)
-    e2fsck(path)
+    assert e2fsck(path) == []
     assert codes(path) == []
