@@ -1,12 +1,14 @@
 """Partition tables: read, locate, copy, put back; and the addresses by which people name partitions."""
 
+from inpart.partitions.adding import add_partition
 from inpart.partitions.address import Address, Target, open_target, parse_address
-from inpart.partitions.devices import reread_partitions
+from inpart.partitions.devices import node_of, reread_partitions
 from inpart.partitions.mbr import Chs, MasterBootRecord, MbrEntry, parse_chs
 from inpart.partitions.model import Note, PartitionEntry, PartitionTable, TableArea, TableKind
 from inpart.partitions.reader import read_table
 from inpart.partitions.repair import Repair, TableEdit, apply_repair, repair_entry, repair_table
 from inpart.partitions.saved import SavedAreas, save_table, saved_table, table_areas
+from inpart.partitions.unpartitioned import filesystem_at
 
 __all__ = [
     "Address",
@@ -22,7 +24,10 @@ __all__ = [
     "TableEdit",
     "TableKind",
     "Target",
+    "add_partition",
     "apply_repair",
+    "filesystem_at",
+    "node_of",
     "open_target",
     "parse_address",
     "parse_chs",

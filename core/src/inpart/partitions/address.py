@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from inpart.errors import InpartError, UsageError
-from inpart.partitions.devices import DevicePartition, device_partition, partitions_of_device
+from inpart.partitions.devices import DevicePartition, device_partition, node_of
 from inpart.partitions.model import PartitionEntry, PartitionTable
 from inpart.partitions.reader import read_table
 from inpart.units import parse_size
@@ -143,7 +143,7 @@ def _open_in_disk(where: Address, access: Access, *, whole_disk: bool) -> Target
     if where.number is None and where.offset is None:
         target.volume = FileVolume(where.path, access)
         return target
-    node = _node_at(where.path, target.start, size)
+    node = node_of(where.path, target.start, size)
     target.disk = FileVolume(where.path, Access.READ if node else access)
     try:
         target.volume = FileVolume(node, access) if node else SliceVolume(target.disk, target.start, size)
@@ -209,9 +209,3 @@ def _size_of(target: Target, disk: Volume) -> int:
         hint = f"{target.path}@{start} names what is left of it" if there else "is the image of the disk complete?"
         raise UsageError(f"{said}; {target.path} has {disk.size} bytes", hint=hint)
     return size
-
-
-def _node_at(path: Path, start: int, size: int) -> Path | None:
-    """The kernel's device node for exactly this part of a disk."""
-    parts = partitions_of_device(path)
-    return next((part.node for part in parts if part.start == start and part.size == size), None)

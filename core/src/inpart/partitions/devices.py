@@ -41,6 +41,12 @@ def partitions_of_device(path: Path) -> tuple[DevicePartition, ...]:
     return tuple(sorted((part for part in found if part), key=lambda part: part.number))
 
 
+def node_of(path: Path, start: int, size: int) -> Path | None:
+    """The kernel's device node for exactly this part of a disk."""
+    parts = partitions_of_device(path)
+    return next((part.node for part in parts if part.start == start and part.size == size), None)
+
+
 def _sys_directory(path: Path) -> Path | None:
     try:
         status = path.stat()

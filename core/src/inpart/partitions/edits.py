@@ -94,3 +94,19 @@ def apply_repair(volume: Volume, repair: Repair) -> None:
     for edit in repair.edits:
         volume.write(edit.offset, edit.after)
         volume.flush()
+
+
+def described(
+    draft: Draft,
+    remarks: list[str],
+    current: PartitionTable | None,
+    after: PartitionTable,
+    entry: PartitionEntry | None,
+) -> Repair:
+    """The change that ``draft`` holds, from the table ``current`` to ``after``, in lines for people."""
+    old = [entry.describe() for entry in current.entries] if current else []
+    new = [entry.describe() for entry in after.entries]
+    lines = [*remarks, *draft.remarks]
+    lines += [f"- {line}" for line in old if line not in new]
+    lines += [f"+ {line}" for line in new if line not in old]
+    return Repair(tuple(lines + draft.lines()), tuple(draft.edits), after, entry)

@@ -181,3 +181,9 @@ def used_entries(array: bytes, entry_size: int) -> list[GptEntry]:
         )
         for index, row in zip(used.tolist(), table, strict=True)
     ]
+
+
+def pack_entry(type_guid: bytes, unique_guid: bytes, starting_lba: int, ending_lba: int, name: str) -> bytes:
+    """The 128 bytes of an entry without attributes; GUIDs as they lie on the disk, LBAs inclusive."""
+    text = name.encode("utf-16-le")[:72].ljust(72, b"\0")
+    return struct.pack("<16s16sQQQ72s", type_guid, unique_guid, starting_lba, ending_lba, 0, text)

@@ -47,6 +47,7 @@ _MBR_NAMES = {
     0xBF: "Solaris",
     0xDA: "Non-FS data",
     0xDE: "Dell Utility",
+    0xE9: "inpart recovery",
     0xEB: "BeOS fs",
     0xEE: "GPT",
     0xEF: "EFI (FAT-12/16/32)",
@@ -88,6 +89,7 @@ _GPT_NAMES = {
     "516E7CB6-6ECF-11D6-8FF8-00022D09712B": "FreeBSD UFS",
     "516E7CBA-6ECF-11D6-8FF8-00022D09712B": "FreeBSD ZFS",
     "6A898CC3-1DD2-11B2-99A6-080020736631": "Solaris /usr & Apple ZFS",
+    "8519CBD3-67CA-439D-80B8-B282BFD329CB": "inpart recovery",
     "FE3A2A5D-4F32-41A7-B725-ACCC3285A309": "ChromeOS kernel",
     "3CB8E202-3B7E-47DD-8A3C-7FF2A13CFCEC": "ChromeOS root fs",
 }

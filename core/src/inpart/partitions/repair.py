@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inpart.errors import NoSpace, PartitionTableDamaged, PlaceTaken, UsageError
-from inpart.partitions.edits import Draft, Repair, TableEdit, apply_repair
+from inpart.partitions.edits import Draft, Repair, TableEdit, apply_repair, described
 from inpart.partitions.model import PartitionEntry, PartitionTable, TableKind
 from inpart.partitions.reader import read_table
 from inpart.partitions.repair_gpt import put_gpt_entry, put_whole_gpt
@@ -47,7 +47,7 @@ def repair_entry(volume: Volume, saved: Saved, start: int) -> Repair:
     left = [other for other in table.partitions if other.start not in named]
     if current is None and left:
         remarks.append(f"! {len(left)} more partitions of the saved table are not put back")
-    return _described(draft, remarks, current, after, made)
+    return described(draft, remarks, current, after, made)
 
 
 def repair_table(volume: Volume, saved: Saved) -> Repair:
@@ -65,7 +65,7 @@ def repair_table(volume: Volume, saved: Saved) -> Repair:
         raise NoSpace(f"partition {beyond[0].describe()} ends at {beyond[0].end}, {volume.name} at {volume.size}")
     put = put_whole_gpt if table.kind is TableKind.GPT else put_whole_mbr
     put(draft, table)
-    return _described(draft, remarks, current, _result(draft, table), None)
+    return described(draft, remarks, current, _result(draft, table), None)
 
 
 def _current(
@@ -133,18 +133,3 @@ def _result(draft: Draft, saved: PartitionTable) -> PartitionTable:
     if after is None:
         raise PlaceTaken("sector 0 would still not be a partition table")
     return after
-
-
-def _described(
-    draft: Draft,
-    remarks: list[str],
-    current: PartitionTable | None,
-    after: PartitionTable,
-    entry: PartitionEntry | None,
-) -> Repair:
-    old = [entry.describe() for entry in current.entries] if current else []
-    new = [entry.describe() for entry in after.entries]
-    lines = [*remarks, *draft.remarks]
-    lines += [f"- {line}" for line in old if line not in new]
-    lines += [f"+ {line}" for line in new if line not in old]
-    return Repair(tuple(lines + draft.lines()), tuple(draft.edits), after, entry)
