@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inpart.extents import Extents, Runs
+from inpart.extents import Extents, Runs, bit_edges
 
 LIMIT = 120
 pairs = st.lists(st.tuples(st.integers(0, LIMIT), st.integers(0, LIMIT)), max_size=12)
@@ -72,6 +72,15 @@ def test_a_mask_survives_the_round_trip(mask: list[bool], unit: int, base: int) 
     extents = Extents.from_mask(array, unit, base)
     assert extents.to_mask(unit, len(mask), base).tolist() == mask
     assert members(extents) == {base + i * unit + j for i, used in enumerate(mask) if used for j in range(unit)}
+
+
+@quick
+@given(st.lists(st.lists(st.integers(0, 255), min_size=11, max_size=11), min_size=1, max_size=5))
+def test_edges_of_bitmaps_agree_with_bits(rows: list[list[int]]) -> None:
+    edges, per_row = bit_edges(np.array(rows, dtype=np.uint8))
+    ones = {row * per_row + bit for row, data in enumerate(rows) for bit in range(88) if data[bit // 8] >> bit % 8 & 1}
+    assert {bit for start, end in edges.reshape(-1, 2).tolist() for bit in range(start, end)} == ones
+    assert (np.diff(edges) > 0).all()
 
 
 def test_a_cut_with_its_ends_swapped_is_empty() -> None:

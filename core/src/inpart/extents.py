@@ -231,6 +231,26 @@ class Runs:
         return Runs(moved)
 
 
+def bit_edges(rows: NDArray[np.uint8]) -> tuple[Pairs, int]:
+    """Where runs of ones start and end in bitmaps, lowest bit first: positions in pairs, and how many a row takes.
+
+    Works on words of 64 bits, of which only those with an edge are looked at bit by bit. A run ends with its row.
+    """
+    count, width = rows.shape
+    padded = np.zeros((count, -(-width // 8) * 8 + 8), dtype=np.uint8)
+    padded[:, :width] = rows
+    words = padded.view("<u8").reshape(-1)
+    before = np.empty_like(words)
+    before[:1] = 0
+    np.right_shift(words[:-1], np.uint64(63), out=before[1:])
+    before |= words << np.uint64(1)
+    before ^= words
+    found = np.flatnonzero(before)
+    bits = np.unpackbits(before[found].view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+    word, bit = np.nonzero(bits)
+    return found[word].astype(np.int64) * 64 + bit, padded.shape[1] * 8
+
+
 def _normalised(array: Pairs) -> Pairs:
     """Sorted, merged, without empty runs."""
     array = array[array[:, 0] < array[:, 1]]

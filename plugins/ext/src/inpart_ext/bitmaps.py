@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
-from inpart.extents import Extents
+from inpart.extents import Extents, bit_edges
 from inpart.units import MIB
 from inpart.volume import Volume
 from numpy.typing import NDArray
@@ -102,23 +102,3 @@ class Bitmaps:
     def inode_checksums(self, rows: Bits) -> NDArray[np.uint32]:
         """What the checksums of these inode bitmaps should be, 32 bits each."""
         return crc_rows(self.superblock.csum_seed, rows[:, : self.superblock.inodes_per_group // 8])
-
-
-def bit_edges(rows: Bits) -> tuple[Numbers, int]:
-    """Where runs of ones start and end: positions in pairs, and how many positions a row takes.
-
-    Works on words of 64 bits, of which only those with an edge are looked at bit by bit. A run ends with its row.
-    """
-    count, width = rows.shape
-    padded = np.zeros((count, -(-width // 8) * 8 + 8), dtype=np.uint8)
-    padded[:, :width] = rows
-    words = padded.view("<u8").reshape(-1)
-    before = np.empty_like(words)
-    before[:1] = 0
-    np.right_shift(words[:-1], np.uint64(63), out=before[1:])
-    before |= words << np.uint64(1)
-    before ^= words
-    found = np.flatnonzero(before)
-    bits = np.unpackbits(before[found].view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
-    word, bit = np.nonzero(bits)
-    return found[word].astype(np.int64) * 64 + bit, padded.shape[1] * 8

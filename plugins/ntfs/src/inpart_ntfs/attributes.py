@@ -286,7 +286,7 @@ def _fits(raw: bytes, offset: int, room: int) -> bool:
         return NON_RESIDENT_SIZE <= pairs < length
     size, start, _ = _RESIDENT.unpack_from(raw, offset + ATTR_RECORD.itemsize)
     inside: bool = RESIDENT_SIZE <= start <= length - size
-    return inside or size == 0
+    return inside or int(size) == 0
 
 
 def parse_attribute_list(number: int, value: bytes) -> tuple[ListEntry, ...]:

@@ -150,7 +150,8 @@ class AttributeTable:
     @cached_property
     def place(self) -> Numbers:
         """Byte of ``data`` at which each starts."""
-        return self.row * self.records.raw.shape[1] + self.offset
+        size: int = self.records.raw.shape[1]
+        return self.row * size + self.offset
 
     @cached_property
     def number(self) -> Numbers:
