@@ -1,7 +1,8 @@
 """Claiming and releasing: files in ``/.inpart`` that own given blocks, in an order that no power cut can harm.
 
 What a file or directory consists of is written to new blocks and shown by one sector, the one with its inode, in stage
-SWITCH. A file that takes over blocks of another one is *late*: until stage RELEASE its inode is empty.
+SWITCH: not before the groups of these blocks say that their bitmaps count. Until then a new file is empty. A file that
+takes over blocks of another one is *late*: it is empty until stage RELEASE.
 """
 
 from __future__ import annotations
@@ -165,8 +166,7 @@ class Claimer:
         tree = build(inode, map_of(rows), self._meta)
         self.ground.fill_blocks(tree.blocks)
         self._set(inode, claim.size, tree, int(rows[:, 1].sum()))
-        visible = Stage.LINK if before is None else Stage.SWITCH
-        self.ground.write(inode, Stage.RELEASE if late else visible)
+        self.ground.write(inode, Stage.RELEASE if late else Stage.SWITCH)
         if before is None:
             self._new_names[name] = inode.number
 
@@ -179,7 +179,7 @@ class Claimer:
         """Enter new names into the directory; make it if there is none."""
         if not self._new_names:
             return
-        stage = Stage.SWITCH
+        shown = Stage.SWITCH
         if self.home is None:
             inode = new_inode(self.ground.table, self.ledger.new_inode(directory=True), S_IFDIR | 0o700)
             inode.i_block = build(inode, _NO_ROWS, self._meta).i_block
@@ -187,12 +187,12 @@ class Claimer:
             self.home.start(ROOT_INO, FT_DIR)
             self.root.insert(NAME, inode.number, FT_DIR)
             self._link_root(1)
-            stage = Stage.LINK
+            shown = Stage.FOLLOW
         for name, number in self._new_names.items():
             self.home.insert(name, number, FT_REG_FILE)
-        self.ground.store(self.home, self.home_nodes, stage, self._meta)
+        self.ground.store(self.home, self.home_nodes, Stage.SWITCH, self._meta)
         if self.root.changed:
-            self.ground.store(self.root, self.root_nodes, Stage.SWITCH, self._root_block)
+            self.ground.store(self.root, self.root_nodes, shown, self._root_block)
 
     def _link_root(self, change: int) -> None:
         """A directory that cannot count its subdirectories has a link count of 1 and keeps it."""
