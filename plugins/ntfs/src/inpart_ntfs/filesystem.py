@@ -1,26 +1,33 @@
-"""NTFS as a file system of the contract: the reader."""
+"""NTFS as a file system of the contract: reader and tree."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
 
-from inpart.contracts import Filesystem, FilesystemInfo, Finding, State, SystemArea
+from inpart.contracts import Entry, FilesystemInfo, FilesystemTree, Finding, State, SystemArea
 from inpart.errors import FilesystemDamaged
-from inpart.extents import Extents
+from inpart.extents import Extents, Runs
 from inpart.volume import Volume
 
 from inpart_ntfs.areas import system_areas
 from inpart_ntfs.attributes import HINT
 from inpart_ntfs.bitmap import set_bits
 from inpart_ntfs.boot import Boot, find_boot
+from inpart_ntfs.check import check
+from inpart_ntfs.details import whole
+from inpart_ntfs.directory import DirectoryReader
+from inpart_ntfs.dispensable import slack, swap_space
 from inpart_ntfs.mft import Mft
-from inpart_ntfs.runs import byte_extents
+from inpart_ntfs.names import UPCASE_SIZE, Upcase
+from inpart_ntfs.owners import owners
+from inpart_ntfs.runs import byte_extents, byte_runs
 from inpart_ntfs.state import VolumeState, read_state
 from inpart_ntfs.structs import AttributeType, Number
+from inpart_ntfs.tree import Tree
 
 
-class NtfsFilesystem(Filesystem):
+class NtfsFilesystem(FilesystemTree):
     """An NTFS file system on a volume that starts at the partition's first byte.
 
     What is read from the volume is kept; ``refresh`` forgets it after the volume has changed.
@@ -36,7 +43,7 @@ class NtfsFilesystem(Filesystem):
         """Forget everything that was read, so that edits made since are seen."""
         self.found = find_boot(self.volume)
         self.mft = Mft(self.volume, self.boot)
-        for name in ("used", "bad", "info", "state"):
+        for name in ("used", "bad", "info", "state", "upcase", "reader"):
             self.__dict__.pop(name, None)
 
     @property
@@ -93,4 +100,51 @@ class NtfsFilesystem(Filesystem):
         return system_areas(self.found, self.mft)
 
     def check(self) -> Iterator[Finding]:
-        yield from ()
+        return check(self)
+
+    @cached_property
+    def upcase(self) -> Upcase:
+        """The table that makes names equal; the rules of Unicode where $UpCase is damaged."""
+        try:
+            stream = self.mft.metadata(Number.UPCASE)
+            return Upcase(whole(self.mft, stream, UPCASE_SIZE))
+        except FilesystemDamaged:
+            return Upcase(None)
+
+    @cached_property
+    def reader(self) -> DirectoryReader:
+        """Access to directories."""
+        return DirectoryReader(self.mft, self.upcase)
+
+    @property
+    def tree(self) -> Tree:
+        """Access to files, directories and streams by path."""
+        return Tree(self.reader)
+
+    def walk(self, path: str = "/") -> Iterator[Entry]:
+        return self.tree.walk(path)
+
+    def list(self, path: str = "/") -> Iterator[Entry]:
+        return self.tree.list(path)
+
+    def stat(self, path: str) -> Entry:
+        return self.tree.stat(path)
+
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Raises FilesystemUnsupported for files whose content Windows keeps elsewhere, packed or deduplicated."""
+        return self.tree.read(path, offset, length)
+
+    def runs(self, path: str) -> Runs:
+        """Clusters in file order; nothing for content that stands in the record. Raises FilesystemDamaged."""
+        stream = self.tree.stream(path)
+        return byte_runs(stream.rows, self.boot.cluster_size) if stream else Runs()
+
+    def dispensable(self) -> Extents:
+        return swap_space(self.reader, hibernated=self.state.state is State.HIBERNATED)
+
+    def slack(self) -> Extents:
+        return slack(self.mft)
+
+    def owners(self, extents: Extents) -> Iterator[str]:
+        """Paths of files, directories and streams that have clusters in ``extents``; the records are read once."""
+        return owners(self.mft, extents)
