@@ -28,6 +28,7 @@ from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume
 from inpart_fat.editor import FatEditor
+from inpart_storage_blocks.structs import MAGIC
 
 RECIPES = (
     Recipe("fat12", 4 * MIB, ("-F12", "-s2")),
@@ -226,6 +227,35 @@ def test_lost_seals_are_written_again(imaged: Callable[[Recipe], Imaged], sessio
     repair_stores(session, str(path))
     assert verify(session, str(path)).ok
     assert all(path.read_bytes()[place : place + 512] == before[place : place + 512] for place in places)
+
+
+def wipe_controls(path: Path) -> None:
+    """Zero every seal and every description."""
+    content = path.read_bytes()
+    at = -1
+    while (at := content.find(MAGIC, at + 1)) >= 0:
+        if content[at + 12] in (2, 3):
+            zero(at, 512)(path)
+
+
+@pytest.mark.parametrize("wreck", ["nothing", "first-tenth", "reformatted"])
+def test_data_blocks_alone_bring_everything_back(partition: Imaged, session: Session, tmp_path: Path,
+                                                 wreck: str) -> None:  # fmt: skip
+    path, files = partition
+    wipe_controls(path)
+    WRECKS[wreck](session, path.stat().st_size)(path)
+    told: list[str] = []
+    session = Session(session.plugins, warn=told.append)
+    rows = list_images(session, str(path), EVERY).images
+    assert [(row.name, row.kind, row.state) for row in rows] == [
+        ("factory-1", "factory", "partial" if wreck == "nothing" else "stray"),
+        ("mine", "user", "partial" if wreck == "nothing" else "stray"),
+    ]
+    report = restore(session, str(path), RestoreOptions())
+    assert (report.name, report.lost_bytes) == ("mine", 0)
+    assert any("only the data were found" in message for message in told) == (wreck != "nothing")
+    assert fsck(path).complaints == ()
+    assert contents(path, tmp_path / "out") == files
 
 
 def damaged_copy(made: Path, path: Path, where: Extents, permille: int, seed: int) -> Path:

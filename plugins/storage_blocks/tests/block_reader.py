@@ -10,7 +10,7 @@ from typing import NamedTuple
 from crc32c import crc32c
 
 MAGIC = bytes.fromhex("9E6970420D0A626B")
-DATA, DESCRIPTION, SEAL = 1, 2, 3
+DATA, DESCRIPTION, SEAL, REMOVED = 1, 2, 3, 4
 
 
 class Block(NamedTuple):
@@ -23,6 +23,8 @@ class Block(NamedTuple):
     own_offset: int
     partition_size: int
     block_size: int
+    cluster_size: int
+    serial: int
     payload: bytes
 
 
@@ -53,6 +55,7 @@ class Image:
     head: list[tuple[int, int]] = field(default_factory=list)
     tail: list[tuple[int, int]] = field(default_factory=list)
     areas: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    known: list[bytes] = field(default_factory=list)
     blocks: dict[int, Block] = field(default_factory=dict)
     seals: int = 0
     descriptions: int = 0
@@ -66,13 +69,13 @@ def read_block(disk: bytes, place: int) -> Block | None:
     if disk[place : place + 8] != MAGIC:
         return None
     header = disk[place : place + 96]
-    major, _minor, kind, flags, image_id, store_id, sequence, own, size, block, length, payload_crc = (
-        struct.unpack_from("<4H16s16sQQQIII", header, 8)
+    major, _minor, kind, flags, image_id, store_id, sequence, own, size, block, length, payload_crc, cluster, serial = (
+        struct.unpack_from("<4H16s16sQQQIIIII", header, 8)
     )
     payload = disk[place + 96 : place + 96 + length]
     if major != 1 or struct.unpack_from("<I", header, 92)[0] != crc32c(header[:92]) or crc32c(payload) != payload_crc:
         return None
-    return Block(place, kind, flags, image_id, store_id, sequence, own, size, block, payload)
+    return Block(place, kind, flags, image_id, store_id, sequence, own, size, block, cluster, serial, payload)
 
 
 def read_facts(payload: bytes) -> Facts:
@@ -142,6 +145,8 @@ def read_description(packed: bytes, image: Image) -> None:
         start, length, name_length = take("<QIH")
         name = take_bytes(name_length).decode()
         image.areas[name] = (start, take_bytes(length))
+    (count,) = take("<I")
+    image.known = [take_bytes(16) for _ in range(count)]
     assert at == len(rest)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from inpart.contracts import Search, SearchMethod
@@ -86,7 +88,7 @@ def test_blocks_of_another_image_are_not_taken(ground: Ground) -> None:
     """A block of a removed image with the same number in the place of a block, all checksums right."""
     store = found(ground)
     image, place = store.found[0], place_of(store, 12)
-    other = Origin(bytes(16), image.origin.store_id, image.origin.partition_size, image.origin.block_size)
+    other = replace(image.origin, image_id=bytes(16))
     zero_range(ground.volume, place, place + other.block_size)
     ground.volume.write(place, other.pack(Kind.DATA, 12, place, STREAM[: other.payload], Flag.NONE))
     for method in (SearchMethod.CLAIMS, SearchMethod.PARTITION):
@@ -199,7 +201,7 @@ def test_floods_of_magics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "_COMPACT_AT", 50)
     ground = Ground(LAYOUT, GEOMETRIES["plain"])
     ground.add(summary_for(0, STREAM), STREAM)
-    flood = Origin(b"\xff" * 16, bytes(16), ground.volume.size, 512)
+    flood = Origin(b"\xff" * 16, bytes(16), ground.volume.size, 512, 4096, 1)
     places = [start for start, end in ground.free for start in range(start, end, 4096)][:400]
     for number, place in enumerate(places):
         ground.volume.write(place, flood.pack(Kind.DATA, 2 * number, place, b"x", Flag.NONE))

@@ -41,6 +41,10 @@ def test_independent_reader_agrees(variant: str, block_size: int) -> None:
         assert image.facts.digest[: image.facts.digest_length] == summary.digest
         assert image.facts.image_bytes == summary.image_bytes
         assert image.facts.serial == number + 1
+        assert {(block.serial, block.cluster_size) for block in image.blocks.values()} == {
+            (number + 1, ground.geometry.cluster_size)
+        }
+        assert image.known == [summary_for(older, b"").image_id for older in range(number)]
         assert image.blocks[0].block_size == min(block_size, ground.geometry.cluster_size)
     files = {name: clusters for image in images for name, clusters in files_of(image).items()}
     unit = ground.geometry.cluster_size

@@ -82,12 +82,18 @@ class ImageSummary:
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image in a store. ``state`` is ``committed`` or ``partial`` (found without its table entry or in part)."""
+    """An image in a store.
+
+    ``state`` is ``committed``, ``partial`` (found without its table entry or in part) or ``stray``: only its data were
+    found, and nothing says whether it was ever finished, or deleted. Where ``named`` is false, the layout knows no
+    more than that, and name, kind and dates of the summary are made up: the image's stream may tell them.
+    """
 
     summary: ImageSummary
     extents: Extents
     state: str
     files: tuple[str, ...] = ()
+    named: bool = True
 
 
 @dataclass(frozen=True)

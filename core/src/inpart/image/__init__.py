@@ -4,7 +4,7 @@ from inpart.image.chunks import default_chunk_size
 from inpart.image.manifest import FilesystemIdentity, Manifest, PartitionIdentity
 from inpart.image.pipeline import ordered_map
 from inpart.image.reader import ImageReader, is_image_stream
-from inpart.image.rebuild import open_damaged
+from inpart.image.rebuild import open_damaged, stated_manifest
 from inpart.image.verify import ImageFinding, damaged_extents
 from inpart.image.volume import ImageVolume
 from inpart.image.writer import WrittenImage, write_image
@@ -22,5 +22,6 @@ __all__ = [
     "is_image_stream",
     "open_damaged",
     "ordered_map",
+    "stated_manifest",
     "write_image",
 ]

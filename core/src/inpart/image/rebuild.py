@@ -8,8 +8,8 @@ from itertools import chain
 import numpy as np
 
 from inpart.checksums import blake3_digest, crc32c
-from inpart.contracts import Finding, Severity
-from inpart.errors import FilesystemUnsupported, IntegrityError, VolumeError
+from inpart.contracts import Finding, ImageSummary, Severity
+from inpart.errors import FilesystemUnsupported, InpartError, IntegrityError, VolumeError
 from inpart.extents import Extents
 from inpart.image.frame import LAST, Frame, FrameKind
 from inpart.image.index import Index, TableBuilder, used_in_chunks
@@ -22,9 +22,12 @@ from inpart.image.verify import frame_extents
 from inpart.volume import Volume
 
 
-def open_damaged(stream: Volume, encodings: Encodings, parent: ImageReader | None = None) -> ImageReader:
+def open_damaged(
+    stream: Volume, encodings: Encodings, parent: ImageReader | None = None, summary: ImageSummary | None = None
+) -> ImageReader:
     """Open a stream whose header, index or footer is damaged, as far as its frames allow.
 
+    ``summary`` is what a table of contents says of the image, for a stream that has lost its own description.
     ``findings`` of the reader say what was lost, and ``lost`` is the part of the partition of which nothing is known.
     Raises IntegrityError if there is no intact frame, FilesystemUnsupported for another format version.
     """
@@ -44,9 +47,22 @@ def open_damaged(stream: Volume, encodings: Encodings, parent: ImageReader | Non
     collector = _Collector(stream, encodings, parent, first[1])
     for offset, frame in chain([first], frames):
         collector.add(offset, frame)
-    index = collector.finish(header.parent_id if header else NO_ID)
+    index = collector.finish(summary or _stand_in(first[1].image_id, header))
     findings += collector.findings
     return ImageReader(stream, encodings, parent, index=index, findings=tuple(findings), lost=collector.lost)
+
+
+def stated_manifest(stream: Volume, encodings: Encodings) -> Manifest | None:
+    """What a stream says of itself in its first frame, or in the copy of that in its index; None if both are lost."""
+    try:
+        frame = Frame.unpack(stream.read(HEADER_SIZE, FRAME_SIZE))
+        return unpack_meta(stream.read(HEADER_SIZE, frame.size), encodings).manifest
+    except InpartError:
+        pass
+    try:
+        return load_index(stream, read_footer(stream), encodings, None).manifest
+    except InpartError:
+        return None
 
 
 def _header(stream: Volume, findings: list[Finding]) -> Header | None:
@@ -97,12 +113,12 @@ class _Collector:
             self._end = offset + frame.size
             self._complete = bool(frame.flags & LAST)
 
-    def finish(self, parent_id: bytes) -> Index:
-        """The index of what was found; ``parent_id`` counts only if the image's description is lost."""
+    def finish(self, summary: ImageSummary) -> Index:
+        """The index of what was found; ``summary`` counts only if the image's description is lost."""
         if not self._complete:
             self._lose(self._chunk, -(-self.first.partition_size // self.first.chunk_size), "the end is missing")
         extents = Extents(np.concatenate([used.array for used in self._used])) if self._used else Extents()
-        manifest = self._manifest(extents, parent_id)
+        manifest = self._manifest(extents, summary)
         meta = self._meta or Meta(manifest)
         return Index(
             self.first.image_id, self.first.partition_size, self.first.chunk_size, manifest, extents,
@@ -158,19 +174,25 @@ class _Collector:
         where = f"{self.stream.name}, partition bytes {span.start} to {span.end}"
         self.findings.append(Finding(Severity.ERROR, "image.frames-lost", where, message))
 
-    def _manifest(self, extents: Extents, parent_id: bytes) -> Manifest:
-        manifest = self._meta.manifest if self._meta else self._stand_in(parent_id)
+    def _manifest(self, extents: Extents, summary: ImageSummary) -> Manifest:
+        manifest = self._meta.manifest if self._meta else self._manifest_of(summary)
         found = {"stored_bytes": self._end, "image_bytes": extents.total, "chunk_size": self.first.chunk_size}
         return manifest.model_copy(update=found)
 
-    def _stand_in(self, parent_id: bytes) -> Manifest:
-        """A manifest for an image of which only frames are left."""
-        image_id = self.first.image_id.hex()
+    def _manifest_of(self, summary: ImageSummary) -> Manifest:
+        """A manifest for an image that has lost its own."""
         return Manifest(
-            name=f"recovered-{image_id[:12]}",
-            image_id=image_id,
-            parent=None if parent_id == NO_ID else parent_id.hex(),
-            created=datetime.fromtimestamp(0, UTC),
+            name=summary.name,
+            kind="factory" if summary.kind == "factory" else "user",
+            image_id=self.first.image_id.hex(),
+            parent=summary.parent.hex() if summary.parent else None,
+            created=summary.created,
             partition=PartitionIdentity(size=self.first.partition_size),
             filesystem=FilesystemIdentity(kind="unknown"),
         )
+
+
+def _stand_in(image_id: bytes, header: Header | None) -> ImageSummary:
+    """What is known of an image of which only frames are left."""
+    parent = header.parent_id if header and header.parent_id != NO_ID else None
+    return ImageSummary(image_id, f"recovered-{image_id.hex()[:12]}", "user", datetime.fromtimestamp(0, UTC), parent)

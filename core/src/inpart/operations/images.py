@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inpart.contracts import SearchMethod
+from inpart.contracts import ImageSummary, SearchMethod
 from inpart.errors import IntegrityError, NoImageFound, UsageError
 from inpart.image import ImageReader, ImageVolume, is_image_stream, open_damaged
 from inpart.operations.journals import unfinished
@@ -84,7 +84,7 @@ def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...
     with open_target(address, Access.READ, whole_disk=SearchMethod.DISK in methods) as target:
         if is_image_stream(target.volume):
             return ImageList((_row_of_file(session, target.volume),), (), (), None)
-        located = locate(session, target.volume, methods, start=target.start)
+        located = locate(session, target.volume, methods, target)
         open_journal = unfinished(session, target.volume, located.stores)
         if not located.images and open_journal is None:
             raise located.nothing()
@@ -134,22 +134,25 @@ def open_reader(session: Session, located: Located, found: FoundImage) -> ImageR
 
 
 def _read(session: Session, found: FoundImage, parent: ImageReader | None) -> ImageReader:
-    reader = read_stream(session, found.store.open(found.summary.image_id), parent)
+    reader = read_stream(session, found.store.open(found.summary.image_id), parent, found.summary)
     if found.summary.digest and reader.digest and reader.digest != found.summary.digest:
         raise IntegrityError(f"image {found.summary.name!r} is not the one that its table of contents describes")
     return reader
 
 
-def read_stream(session: Session, stream: Volume, parent: ImageReader | None = None) -> ImageReader:
+def read_stream(
+    session: Session, stream: Volume, parent: ImageReader | None = None, summary: ImageSummary | None = None
+) -> ImageReader:
     """Open a stream; one with a lost header, index or footer is opened from its frames, with a warning.
 
+    ``summary`` is what its table of contents says of it, if there is one.
     Raises IntegrityError, FilesystemUnsupported.
     """
     encodings = session.plugins.encodings_by_id
     try:
         return ImageReader(stream, encodings, parent)
     except IntegrityError as error:
-        reader = open_damaged(stream, encodings, parent)
+        reader = open_damaged(stream, encodings, parent, summary)
         session.warn(f"{error.message}; what is known of image {reader.manifest.name!r} comes from its frames")
         return reader
 
@@ -173,8 +176,13 @@ def opened_image(
     if is_image_stream(target.volume):
         reader = _open_file(session, target.volume, wanted)
         return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
-    located = locate(session, target.volume, methods, start=target.start)
+    located = locate(session, target.volume, methods, target)
     found = located.select(wanted)
+    if found.image.state == "stray":
+        session.warn(
+            f"of image {found.summary.name!r} only the data were found: it may have been deleted, or never finished; "
+            "nothing protects it any more"
+        )
     if wanted is None:
         _name_passed_over(session, located, found)
     reader = open_reader(session, located, found)

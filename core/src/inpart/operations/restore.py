@@ -198,7 +198,10 @@ def _chain(image: OpenImage) -> set[bytes]:
 
 
 def _names(stores: tuple[Store, ...], ids: set[bytes]) -> tuple[str, ...]:
-    return tuple(one.summary.name for store in stores for one in store.images if one.summary.image_id in ids)
+    """Images by name; those for which no file system has files count for nothing."""
+    return tuple(
+        one.summary.name for store in stores for one in store.images if one.summary.image_id in ids and one.files
+    )
 
 
 def _refuse_own_source(image: OpenImage, composition: Composition) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from inpart.contracts import (
@@ -19,10 +19,12 @@ from inpart.contracts import (
     StoredImage,
 )
 from inpart.errors import FilesystemError, IntegrityError, Interrupted, NoImageFound, UsageError
+from inpart.image import stated_manifest
 from inpart.operations.aid_uses import known_records
-from inpart.operations.aided import believable, places_of
+from inpart.operations.aided import believable, partitions_of, places_of
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
+from inpart.partitions import Target
 from inpart.plugins import ask
 from inpart.volume import CountingVolume, Volume
 
@@ -34,10 +36,11 @@ _SCANS = {SearchMethod.PARTITION: "scanning the partition", SearchMethod.DISK: "
 
 @dataclass(frozen=True)
 class FoundStore:
-    """A store, and the way that led to it."""
+    """A store, the way that led to it, and its images with the names that their streams tell."""
 
     store: Store
     method: SearchMethod
+    images: tuple[StoredImage, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Located:
     @property
     def images(self) -> tuple[FoundImage, ...]:
         """Every image of every store, in the order in which they were made."""
-        listed = [FoundImage(image, one.store, one.method) for one in self.found for image in one.store.images]
+        listed = [FoundImage(image, one.store, one.method) for one in self.found for image in one.images]
         return tuple(sorted(listed, key=lambda one: one.summary.created))
 
     @property
@@ -78,7 +81,7 @@ class Located:
         None stands for the newest intact user image, or the factory image if there is none. Raises NoImageFound,
         UsageError if several fit.
         """
-        intact = [one for one in self.images if one.image.state == "committed"] or list(self.images)
+        intact = self._best()
         if wanted is None or wanted == "latest":
             users = [one for one in intact if one.summary.kind != "factory"]
             chosen = users or intact if wanted is None else intact
@@ -90,6 +93,14 @@ class Located:
             ids = ", ".join(one.summary.image_id.hex()[:12] for one in chosen)
             raise UsageError(f"{wanted!r} fits several images: {ids}", hint="give more of the id")
         return chosen[-1]
+
+    def _best(self) -> list[FoundImage]:
+        """The images that are whole; if there are none, those that are damaged; if none either, strays."""
+        for state in ("committed", "partial"):
+            chosen = [one for one in self.images if one.image.state == state]
+            if chosen:
+                return chosen
+        return list(self.images)
 
     def others(self, found: FoundImage) -> list[FoundImage]:
         """What a user would want if ``found`` is damaged: the newest user image first, the factory images last."""
@@ -125,8 +136,10 @@ def claims_of(session: Session, volume: Volume) -> tuple[Claim, ...] | None:
         return None
 
 
-def locate(session: Session, volume: Volume, methods: Sequence[SearchMethod] = QUICK, *, start: int = 0) -> Located:
-    """Search ``volume``, which begins at byte ``start`` of its disk, in the given ways until one finds something.
+def locate(
+    session: Session, volume: Volume, methods: Sequence[SearchMethod] = QUICK, target: Target | None = None
+) -> Located:
+    """Search ``volume``, which is that of ``target`` if that is given, in the given ways until one finds something.
 
     Every layout is asked in each way, so that stores of two layouts in one partition are both found by the same way;
     what a later way would add is not looked for, and nothing is scanned twice. But the fixed place is one of some
@@ -137,7 +150,7 @@ def locate(session: Session, volume: Volume, methods: Sequence[SearchMethod] = Q
     for method in methods:
         if method is SearchMethod.DISK and SearchMethod.PARTITION in tried:
             continue
-        found = _by_aid(session, volume, start) if method is SearchMethod.AID else _by(session, volume, method)
+        found = _by_aid(session, volume, target) if method is SearchMethod.AID else _by(session, volume, method)
         if found is None:
             continue
         tried.append(method)
@@ -157,17 +170,18 @@ def _by(session: Session, volume: Volume, method: SearchMethod) -> list[FoundSto
     return _ask_layouts(session, volume, Search(method, claims=claims)) if claims else None
 
 
-def _by_aid(session: Session, volume: Volume, start: int) -> list[FoundStore] | None:
+def _by_aid(session: Session, volume: Volume, target: Target | None) -> list[FoundStore] | None:
     """What recovery aids lead to; nothing, with a warning, if what lies there is not all that there is."""
-    records = known_records(session, volume)
-    places = places_of(records, start, volume.size)
+    records = known_records(session, volume, target)
+    places = places_of(records, target.start if target else 0, volume.size)
     if not places:
         return None
     found = _ask_layouts(session, volume, Search(SearchMethod.AID, places=places))
-    fixed = [one.store for one in _ask_layouts(session, volume, Search(SearchMethod.FIXED))] if found else []
-    if found and not believable([one.store for one in found], records, claims_of(session, volume), fixed):
-        session.warn("a recovery aid was not followed: the disk has more or other images than it leads to")
-        return []
+    for view, stores in partitions_of(volume, [one.store for one in found], records):
+        fixed = [one.store for one in _ask_layouts(session, view, Search(SearchMethod.FIXED))]
+        if not believable(stores, records, claims_of(session, view), fixed):
+            session.warn("a recovery aid was not followed: the disk has more or other images than it leads to")
+            return []
     return found
 
 
@@ -178,7 +192,23 @@ def _ask_layouts(session: Session, volume: Volume, search: Search, without: Coll
         answers = _scan(session, volume, search, layouts)
     else:
         answers = [ask(layout, partial(layout.locate, volume, search), (), session.warn) for layout in layouts]
-    return [FoundStore(store, search.method) for stores in answers for store in stores]
+    return [FoundStore(store, search.method, _images_of(session, store)) for stores in answers for store in stores]
+
+
+def _images_of(session: Session, store: Store) -> tuple[StoredImage, ...]:
+    """The images of a store; those whose layout has lost all that it was told of them, as their streams say."""
+    return tuple(image if image.named else _named_by_stream(session, store, image) for image in store.images)
+
+
+def _named_by_stream(session: Session, store: Store, image: StoredImage) -> StoredImage:
+    manifest = stated_manifest(store.open(image.summary.image_id), session.plugins.encodings_by_id)
+    if manifest is None or manifest.id_bytes != image.summary.image_id:
+        return image
+    summary = replace(
+        image.summary, name=manifest.name, kind=manifest.kind, created=manifest.created, parent=manifest.parent_bytes,
+        image_bytes=manifest.image_bytes,
+    )  # fmt: skip
+    return replace(image, summary=summary)
 
 
 def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[Layout]) -> list[Sequence[Store]]:

@@ -13,8 +13,9 @@ from inpart.volume import Volume
 from inpart_storage_blocks.control import HEAD, TAIL, head_description, origin_of, read_description, read_seal
 from inpart_storage_blocks.facts import Description, Facts, require
 from inpart_storage_blocks.image import BlockImage
-from inpart_storage_blocks.pieces import PIECE, Pieces, groups
+from inpart_storage_blocks.pieces import Pieces, groups
 from inpart_storage_blocks.scan import Marks
+from inpart_storage_blocks.strays import is_believable, own, stray_image, without_stale
 from inpart_storage_blocks.structs import COPY_SHIFT, Headers, Kind, Origin
 
 MOST_IMAGES = 4096
@@ -36,20 +37,39 @@ class Assembled:
 def assemble(volume: Volume, marks: Marks) -> Assembled:
     """The images that ``marks`` amount to."""
     data = _by_key(marks.pieces)
-    controls: dict[Key, list[int]] = defaultdict(list)
-    bases = (marks.control_places - marks.controls["offset"].astype(np.int64)).tolist()
-    for index, base in enumerate(bases):
-        controls[marks.controls["image"][index].tobytes(), base].append(index)
-    images = []
+    controls = _controls(marks)
+    images: dict[Key, BlockImage] = {}
     for key, indices in list(controls.items())[:MOST_IMAGES]:
         image = _build(volume, key[1], marks.controls[indices], marks.control_places[indices].tolist(), data.get(key))
         if image is not None:
-            images.append(image)
-    known = {(image.origin.image_id, image.base) for image in images}
+            images[key] = image
+    removed = {key for key, indices in controls.items() if (marks.controls[indices]["kind"] == Kind.REMOVED).any()}
+    alone = {key: pieces for key, pieces in data.items() if key not in images}
+    strays = _strays(volume, {key: pieces for key, pieces in alone.items() if key not in removed}, images)
     stale: dict[int, int] = defaultdict(int)
-    for key in data:
-        stale[key[1]] += key not in known
-    return Assembled(tuple(images), dict(stale), marks.flooded)
+    for key in alone.keys() - {(stray.origin.image_id, stray.base) for stray in strays}:
+        stale[key[1]] += 1
+    return Assembled((*images.values(), *strays), dict(stale), marks.flooded)
+
+
+def _controls(marks: Marks) -> dict[Key, list[int]]:
+    """Indices of the control blocks of each image."""
+    found: dict[Key, list[int]] = defaultdict(list)
+    bases = (marks.control_places - marks.controls["offset"].astype(np.int64)).tolist()
+    for index, base in enumerate(bases):
+        found[marks.controls["image"][index].tobytes(), base].append(index)
+    return found
+
+
+def _strays(volume: Volume, alone: dict[Key, Pieces], images: dict[Key, BlockImage]) -> list[BlockImage]:
+    """The images of which only data blocks are left, but for those that are surely no images any more."""
+    by_base: dict[int, list[BlockImage]] = defaultdict(list)
+    for (_, base), pieces in list(alone.items())[:MOST_IMAGES]:
+        stray = stray_image(volume, base, pieces)
+        others = (image for image in images.values() if image.base == base)
+        if stray is not None and is_believable(stray, others):
+            by_base[base].append(stray)
+    return [stray for found in by_base.values() for stray in without_stale(found)]
 
 
 def _by_key(pieces: Pieces) -> dict[Key, Pieces]:
@@ -67,15 +87,7 @@ def _build(volume: Volume, base: int, headers: Headers, places: list[int], piece
     descriptions = {
         copy: found for copy in (HEAD, TAIL) if (found := _description(volume, headers, places, copy, origin))
     }
-    return put_together(origin, base, seals, descriptions, _own(pieces, origin))
-
-
-def _own(pieces: Pieces | None, origin: Origin) -> Pieces:
-    if pieces is None:
-        return np.zeros(0, dtype=PIECE)
-    same = (pieces["partition"] == origin.partition_size) & (pieces["block"] == origin.block_size)
-    own: Pieces = pieces[same & (pieces["store"] == np.frombuffer(origin.store_id, dtype="<u8")).all(axis=1)]
-    return own
+    return put_together(origin, base, seals, descriptions, own(pieces, origin))
 
 
 def put_together(
@@ -91,6 +103,8 @@ def put_together(
     facts = best.facts if best else next(iter(seals.values()), None)
     if facts is None or facts.blocks * origin.block_size > origin.partition_size:
         return None
+    if (facts.cluster_size, facts.serial) != (origin.cluster_size, origin.serial):
+        return None
     pieces = pieces[pieces["sequence"] + pieces["count"] <= facts.blocks]
     summary = best.summary if best else facts.nameless(origin.image_id)
     lost = [
@@ -101,7 +115,7 @@ def put_together(
     return BlockImage(
         origin, base, summary, facts, best.stem if best else summary.name, best.head if best else Runs(),
         best.tail if best else Runs(), pieces, sealed=bool(seals), described=best is not None,
-        lost=tuple(lost) if seals else (),
+        lost=tuple(lost) if seals else (), known=best.known if best else (),
     )  # fmt: skip
 
 

@@ -26,19 +26,31 @@ _MOST_CHECKS = 4096
 def images_in_files(volume: Volume, claims: Sequence[Claim]) -> Assembled:
     """The images of the files of this layout. Where a file is not what its seal says, its blocks are collected."""
     images: list[BlockImage] = []
-    doubtful = Extents()
+    doubtful: list[tuple[Claim, ...]] = []
     for files in grouped(claims).values():
         image = _image(volume, tuple(files))
         if image is None:
-            doubtful = doubtful | joined(files).extents().clip(0, volume.size)
+            doubtful.append(tuple(files))
         else:
             images.append(image)
     if not doubtful:
         return Assembled(tuple(images), {}, flooded=False)
-    found = assemble(volume, scan(volume, doubtful))
+    places = [joined(files).extents().clip(0, volume.size) for files in doubtful]
+    found = assemble(volume, scan(volume, Extents(np.concatenate([place.array for place in places]))))
     known = {image.origin.image_id for image in images}
-    images += [image for image in found.images if image.base == 0 and image.origin.image_id not in known]
+    for image in found.images:
+        if image.base == 0 and image.origin.image_id not in known:
+            images.append(_owned(image, doubtful, places))
     return Assembled(tuple(images), {}, found.flooded)
+
+
+def _owned(image: BlockImage, doubtful: Sequence[tuple[Claim, ...]], places: Sequence[Extents]) -> BlockImage:
+    """``image`` with the files that have all its blocks, if it has lost what told them itself."""
+    extents = image.path.extents()
+    for files, place in zip(doubtful, places, strict=True):
+        if not image.sealed and extents and place.covers(extents):
+            return replace(image, given=files)
+    return image
 
 
 def _image(volume: Volume, files: tuple[Claim, ...]) -> BlockImage | None:
@@ -73,6 +85,7 @@ def _pieces(origin: Origin, runs: Runs) -> Pieces:
     like = np.zeros(1, dtype=PIECE)
     like["image"], like["store"] = id_words(origin.image_id), id_words(origin.store_id)
     like["partition"], like["block"] = origin.partition_size, origin.block_size
+    like["cluster"], like["serial"] = origin.cluster_size, origin.serial
     return along(runs.array[:, 0], runs.array[:, 1], like)
 
 

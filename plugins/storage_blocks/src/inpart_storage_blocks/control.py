@@ -50,6 +50,11 @@ def seal(origin: Origin, facts: Facts, copy: int, place: int) -> bytes:
     return origin.pack(Kind.SEAL, copy << COPY_SHIFT, place, facts.pack(), Flag.FIRST | Flag.LAST)[:SECTOR]
 
 
+def tombstone(origin: Origin, copy: int, place: int) -> bytes:
+    """The sector that takes the place of a seal when its image is deleted."""
+    return origin.pack(Kind.REMOVED, copy << COPY_SHIFT, place, b"removed", Flag.FIRST | Flag.LAST)[:SECTOR]
+
+
 def blocks_for(packed: bytes, origin: Origin) -> int:
     """How many blocks a packed description takes."""
     return -(-len(packed) // origin.payload)
@@ -81,7 +86,8 @@ class Control:
 def origin_of(headers: Headers) -> Origin:
     """What the first of ``headers`` says of its image."""
     one = headers[0]
-    return Origin(one["image"].tobytes(), one["store"].tobytes(), int(one["partition"]), int(one["block"]))
+    sizes = (int(one[name]) for name in ("partition", "block", "cluster", "serial"))
+    return Origin(one["image"].tobytes(), one["store"].tobytes(), *sizes)
 
 
 def read_seal(volume: Volume, place: int) -> tuple[Origin, int, Facts] | None:

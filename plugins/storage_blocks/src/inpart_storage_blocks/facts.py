@@ -24,7 +24,8 @@ _SIZE = struct.Struct("<I")
 _RUN = struct.Struct("<QQ")
 _AREA = struct.Struct("<QIH")
 _LENGTH = struct.Struct("<H")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ID_SIZE = 16
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FACTS_SIZE = _FACTS.size
 
@@ -58,7 +59,7 @@ class Facts:
 
     def pack(self) -> bytes:
         """128 bytes."""
-        stamp = (self.created - _EPOCH) // timedelta(microseconds=1)
+        stamp = (self.created - EPOCH) // timedelta(microseconds=1)
         return _FACTS.pack(
             self.stream_size, self.image_bytes, self.blocks, self.head, self.tail, self.data_start, self.cluster_size,
             self.serial, self.parent is not None, len(self.digest), self.file_limit, stamp, self.parent or bytes(16),
@@ -78,7 +79,7 @@ class Facts:
         require(limit >= cluster and limit % cluster == 0 and stream // limit < _MOST_FILES, "size of its files")
         require(digest_size <= len(digest), "digest")
         try:
-            created = _EPOCH + timedelta(microseconds=stamp)
+            created = EPOCH + timedelta(microseconds=stamp)
         except OverflowError:
             raise IntegrityError("the description of an image in blocks has an impossible date") from None
         known = parent if has_parent else None
@@ -96,13 +97,17 @@ class Facts:
 
 @dataclass(frozen=True)
 class Description:
-    """All that is known of an image. ``head`` and ``tail`` are the runs of clusters before and after its data."""
+    """All that is known of an image. ``head`` and ``tail`` are the runs of clusters before and after its data.
+
+    ``known`` are the ids of the images that were there when it was made.
+    """
 
     facts: Facts
     summary: ImageSummary
     stem: str
     head: Runs
     tail: Runs
+    known: tuple[bytes, ...] = ()
 
     def without_system(self) -> Description:
         """The same without the copies of system areas."""
@@ -116,6 +121,7 @@ class Description:
         parts.append(_SIZE.pack(len(self.summary.system)))
         for name, (start, data) in sorted(self.summary.system.items()):
             parts += [_AREA.pack(start, len(data), len(name.encode())), name.encode(), data]
+        parts += [_SIZE.pack(len(self.known)), *self.known]
         rest = b"".join(parts)
         return self.facts.pack() + _SIZE.pack(len(rest)) + zlib.compress(rest)
 
@@ -132,7 +138,7 @@ class Description:
             image_id, name, kind, facts.created, facts.parent, facts.stream_size, facts.image_bytes, facts.digest,
             cursor.areas(),
         )  # fmt: skip
-        return cls(facts, summary, stem, head, tail)
+        return cls(facts, summary, stem, head, tail, cursor.ids())
 
 
 def _text(text: str) -> bytes:
@@ -175,6 +181,10 @@ class _Cursor:
         pairs = [_RUN.unpack(self.take(_RUN.size)) for _ in range(count)]
         require(all(0 < length < MAX_OFFSET and start < MAX_OFFSET for start, length in pairs), "runs")
         return Runs(pairs)
+
+    def ids(self) -> tuple[bytes, ...]:
+        (count,) = _SIZE.unpack(self.take(_SIZE.size))
+        return tuple(self.take(_ID_SIZE) for _ in range(count))
 
     def areas(self) -> dict[str, tuple[int, bytes]]:
         (count,) = _SIZE.unpack(self.take(_SIZE.size))

@@ -26,7 +26,8 @@ class BlockImage:
     """``pieces`` lie on the volume, ``head`` and ``tail`` in the partition, which begins at ``base`` of the volume.
 
     ``sealed`` says that a seal was found, ``described`` that a description was; ``lost`` names the copies of both that
-    should be there and are not. ``given`` are its files where a file system told them.
+    should be there and are not. ``given`` are its files where a file system told them; ``known`` the ids of the images
+    that were there before it. ``cut`` says that nothing tells where its stream ends.
     """
 
     origin: Origin
@@ -42,6 +43,8 @@ class BlockImage:
     lost: tuple[str, ...] = ()
     given: tuple[Claim, ...] = ()
     moved: bool = False
+    known: tuple[bytes, ...] = ()
+    cut: bool = False
 
     @cached_property
     def missing(self) -> Extents:
@@ -56,10 +59,15 @@ class BlockImage:
         origin, cluster = self.origin, self.facts.cluster_size
         return self.head + _clusters(self.pieces, self.base, origin.block_size, cluster) + self.tail
 
+    @property
+    def owned(self) -> bool:
+        """True if its clusters are its own: a seal says so, or a file system that has files for it."""
+        return self.sealed or bool(self.given)
+
     @cached_property
     def files(self) -> tuple[Claim, ...]:
-        """What a file system must have so that it keeps away; nothing for an image without a seal."""
-        if not self.sealed:
+        """What a file system must have so that it keeps away; nothing for an image that owns no clusters."""
+        if not self.owned:
             return ()
         return self.given or files_of(self.stem, self.path, self.facts.file_limit)
 
@@ -71,9 +79,14 @@ class BlockImage:
 
     def stored(self) -> StoredImage:
         """The image as others see it."""
-        whole = self.sealed and self.described and not self.missing
         names = tuple(claim.name for claim in self.files)
-        return StoredImage(self.summary, self.path.extents(), "committed" if whole else "partial", names)
+        return StoredImage(self.summary, self.path.extents(), self._state, names, named=self.described)
+
+    @property
+    def _state(self) -> str:
+        if self.sealed and self.described and not self.missing:
+            return "committed"
+        return "partial" if self.owned or self.described else "stray"
 
     def open(self, volume: Volume) -> BlockStream:
         """The image stream."""
@@ -89,6 +102,9 @@ class BlockImage:
         if self.moved:
             message = "its files were moved to other clusters; without the file system it could not be put together"
             yield Finding(Severity.WARNING, "blocks.moved", name, message)
+        if self.cut:
+            message = f"what follows byte {self.facts.stream_size} of the stream is missing"
+            yield Finding(Severity.ERROR, "blocks.cut", name, message)
         yield from self._gaps(name)
 
     def _gaps(self, name: str) -> Iterator[Finding]:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 PIECE = np.dtype(
     [
-        ("image", "<u8", (2,)), ("store", "<u8", (2,)), ("partition", "<i8"), ("block", "<i8"), ("base", "<i8"),
-        ("sequence", "<i8"), ("place", "<i8"), ("count", "<i8"),
+        ("image", "<u8", (2,)), ("store", "<u8", (2,)), ("partition", "<i8"), ("block", "<i8"), ("cluster", "<i8"),
+        ("serial", "<i8"), ("base", "<i8"), ("sequence", "<i8"), ("place", "<i8"), ("count", "<i8"),
     ]
 )  # fmt: skip
+
+ALIKE = ("image", "store", "partition", "block", "cluster", "serial")
+"""The fields that are the same in all pieces of an image."""
 
 Pieces = NDArray[Any]
 """An array of ``PIECE``: ``count`` blocks from ``sequence`` on lie at ``place`` of the volume; the partition that they
@@ -54,7 +57,7 @@ def sequences(pieces: Pieces) -> Extents:
 def along(starts: Pairs, lengths: Pairs, like: Pieces) -> Pieces:
     """Pieces for blocks 0, 1, 2 ... that lie in runs of whole blocks; other fields as in the first of ``like``."""
     made = np.zeros(len(starts), dtype=PIECE)
-    for name in ("image", "store", "partition", "block"):
+    for name in ALIKE:
         made[name] = like[name][0]
     made["place"] = starts
     made["count"] = lengths // like["block"][0]
@@ -64,7 +67,7 @@ def along(starts: Pairs, lengths: Pairs, like: Pieces) -> Pieces:
 
 def _same_group(before: Pieces, after: Pieces) -> NDArray[np.bool_]:
     same = (before["image"] == after["image"]).all(axis=1) & (before["store"] == after["store"]).all(axis=1)
-    for name in ("partition", "block", "base"):
+    for name in ("partition", "block", "cluster", "serial", "base"):
         same &= before[name] == after[name]
     return np.asarray(same)
 

@@ -11,7 +11,7 @@ from inpart.units import MIB, SECTOR
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
-from inpart_storage_blocks.pieces import PIECE, Pieces, merged
+from inpart_storage_blocks.pieces import ALIKE, PIECE, Pieces, merged
 from inpart_storage_blocks.structs import HEADER, HEADER_SIZE, MAGIC_WORD, Headers, Kind, is_proven
 
 WINDOW = MIB
@@ -104,7 +104,7 @@ class Collector:
             starts, ends = _runs_of(headers, places)
         made = np.zeros(len(starts), dtype=PIECE)
         first = headers[starts]
-        for name in ("image", "store", "partition", "block", "sequence"):
+        for name in (*ALIKE, "sequence"):
             made[name] = first[name]
         made["place"] = places[starts]
         made["base"] = made["place"] - first["offset"].astype(np.int64)
@@ -142,5 +142,7 @@ def _runs_of(headers: Headers, places: Pairs) -> tuple[Pairs, Pairs]:
     same &= np.diff(words[:, 7]) == headers["block"][1:]
     for column in (2, 3, 4, 5, 8):
         same &= words[1:, column] == words[:-1, column]
+    for name in ("cluster", "serial"):
+        same &= headers[name][1:] == headers[name][:-1]
     cuts = np.flatnonzero(~same)
     return np.concatenate([[0], cuts + 1]), np.concatenate([cuts, [len(headers) - 1]])

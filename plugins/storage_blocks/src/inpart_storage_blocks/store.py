@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ from inpart.extents import Extents, Runs
 from inpart.units import SECTOR
 from inpart.volume import Volume
 
-from inpart_storage_blocks.control import HEAD, TAIL, description_blocks, head_description, place_in, seal
+from inpart_storage_blocks.control import HEAD, TAIL, description_blocks, head_description, place_in, seal, tombstone
 from inpart_storage_blocks.facts import Description
 from inpart_storage_blocks.image import BlockImage
 from inpart_storage_blocks.writer import Joins
@@ -74,9 +74,9 @@ class BlocksStore:
         return tuple(finding for image in self.found for finding in image.findings()) + self.notes
 
     def extents(self) -> Extents:
-        """The clusters of images with a seal; what others have written may be overwritten."""
+        """The clusters of images that own them; what others have written may be overwritten."""
         owned = Extents()
-        for image in self._sealed:
+        for image in self._owned:
             owned = owned | image.path.extents()
         return owned
 
@@ -85,26 +85,29 @@ class BlocksStore:
         return self._image(image_id).open(self.volume)
 
     def claims(self) -> StoreChange:
-        """The files of images with a seal."""
-        return StoreChange(claims=tuple(claim for image in self._sealed for claim in image.files))
+        """The files of images that own clusters."""
+        return StoreChange(claims=tuple(claim for image in self._owned for claim in image.files))
 
     def journal(self) -> Runs:
         """The area in the head of the newest image that has one."""
-        return next((image.journal for image in reversed(self._sealed) if image.journal), Runs())
+        return next((image.journal for image in reversed(self._owned) if image.journal), Runs())
 
     def remove(self, image_ids: Sequence[bytes], tx: Edits) -> StoreChange:
         """Break seals and descriptions before the file system frees any cluster. Raises NoImageFound."""
         self.must_be_in_place()
         going = [self._image(image_id) for image_id in image_ids]
         for image in going:
-            for place in _control_places(image):
-                tx.edit(place, bytes(SECTOR), Stage.ALLOCATE)
+            for copy, runs in ((HEAD, image.head), (TAIL, image.tail)):
+                if runs:
+                    place = place_in(runs, 0)
+                    tx.edit(place, tombstone(image.origin, copy, place), Stage.ALLOCATE)
+                    tx.edit(place_in(runs, image.origin.block_size), bytes(SECTOR), Stage.ALLOCATE)
         return StoreChange(release=tuple(claim.name for image in going for claim in image.files))
 
     def repair(self, tx: Edits) -> StoreChange:
         """Write lost seals and descriptions again from the copies that are left."""
         self.must_be_in_place()
-        for image in self._sealed:
+        for image in self._owned:
             if image.lost and image.described and not image.moved:
                 _write_controls(image, tx)
         return self.claims()
@@ -120,15 +123,16 @@ class BlocksStore:
     def joins(self) -> Joins:
         """What the next image must know."""
         serial = 1 + max(image.facts.serial for image in self.found)
-        return Joins(self.store_id, tuple(image.stem for image in self.found), serial, self.journal())
+        stems, known = zip(*((image.stem, image.origin.image_id) for image in self.found), strict=True)
+        return Joins(self.store_id, stems, known, serial, self.journal())
 
     @cached_property
-    def _sealed(self) -> tuple[BlockImage, ...]:
-        return tuple(image for image in self.found if image.sealed)
+    def _owned(self) -> tuple[BlockImage, ...]:
+        return tuple(image for image in self.found if image.owned)
 
     @property
     def _newest(self) -> BlockImage:
-        return (self._sealed or self.found)[-1]
+        return (self._owned or self.found)[-1]
 
     def _image(self, image_id: bytes) -> BlockImage:
         for image in self.found:
@@ -149,16 +153,8 @@ def flooded() -> Finding:
     return Finding(Severity.WARNING, "blocks.flooded", "the volume", message)
 
 
-def _control_places(image: BlockImage) -> Iterator[int]:
-    """The first sector of seals and descriptions."""
-    for runs in (image.head, image.tail):
-        if runs:
-            yield place_in(runs, 0)
-            yield place_in(runs, image.origin.block_size)
-
-
 def _write_controls(image: BlockImage, tx: Edits) -> None:
-    description = Description(image.facts, image.summary, image.stem, image.head, image.tail)
+    description = Description(image.facts, image.summary, image.stem, image.head, image.tail, image.known)
     packed = {HEAD: head_description(image.origin, description), TAIL: description.pack()}
     for copy, runs in ((HEAD, image.head), (TAIL, image.tail)):
         for place, data in description_blocks(image.origin, packed[copy], copy, runs):

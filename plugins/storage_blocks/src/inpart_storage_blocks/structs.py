@@ -20,6 +20,7 @@ MAJOR, MINOR = 1, 0
 HEADER_SIZE = 96
 CHECKED = 92
 SMALLEST_BLOCK, LARGEST_BLOCK = 512, 64 * KIB
+LARGEST_CLUSTER = 1 << 30
 BLOCK_SIZES = tuple(1 << shift for shift in range(9, 17))
 MAX_OFFSET = 1 << 60
 MAX_SEQUENCE = 1 << 48
@@ -29,8 +30,8 @@ HEADER = np.dtype(
     [
         ("magic", "<u8"), ("major", "<u2"), ("minor", "<u2"), ("kind", "<u2"), ("flags", "<u2"),
         ("image", "<u8", (2,)), ("store", "<u8", (2,)), ("sequence", "<u8"), ("offset", "<u8"),
-        ("partition", "<u8"), ("block", "<u4"), ("length", "<u4"), ("payload_crc", "<u4"), ("reserved", "<u4", (2,)),
-        ("header_crc", "<u4"),
+        ("partition", "<u8"), ("block", "<u4"), ("length", "<u4"), ("payload_crc", "<u4"), ("cluster", "<u4"),
+        ("serial", "<u4"), ("header_crc", "<u4"),
     ]
 )  # fmt: skip
 
@@ -43,11 +44,12 @@ class DamagedBlock(IntegrityError, VolumeError):
 
 
 class Kind(IntEnum):
-    """What a block holds."""
+    """What a block holds. REMOVED stands where the seal of an image was that somebody deleted."""
 
     DATA = 1
     DESCRIPTION = 2
     SEAL = 3
+    REMOVED = 4
 
 
 class Flag(IntFlag):
@@ -60,12 +62,14 @@ class Flag(IntFlag):
 
 @dataclass(frozen=True)
 class Origin:
-    """What all blocks of an image say alike; sizes in bytes."""
+    """What all blocks of an image say alike; sizes in bytes. ``serial`` is higher than that of every image before."""
 
     image_id: bytes
     store_id: bytes
     partition_size: int
     block_size: int
+    cluster_size: int
+    serial: int
 
     @property
     def payload(self) -> int:
@@ -80,6 +84,7 @@ class Origin:
         made["store"] = id_words(self.store_id)
         made["sequence"], made["offset"] = sequences, offsets
         made["partition"], made["block"], made["length"] = self.partition_size, self.block_size, self.payload
+        made["cluster"], made["serial"] = self.cluster_size, self.serial
         return made
 
     def pack(self, kind: Kind, sequence: int, offset: int, payload: Buffer, flags: Flag) -> bytes:
@@ -109,11 +114,12 @@ def seal_headers(headers: Headers) -> None:
 
 def plausible(headers: Headers) -> NDArray[np.bool_]:
     """True where all fields of a header are possible; its checksum is not looked at."""
-    block, kind = headers["block"], headers["kind"]
+    block, kind, cluster = headers["block"], headers["kind"], headers["cluster"]
     return np.asarray(
         (headers["major"] == MAJOR)
-        & (kind >= Kind.DATA) & (kind <= Kind.SEAL)
+        & (kind >= Kind.DATA) & (kind <= Kind.REMOVED)
         & np.isin(block, BLOCK_SIZES)
+        & (cluster >= block) & (cluster <= LARGEST_CLUSTER) & (cluster & (cluster - 1) == 0)
         & (headers["length"] > 0) & (headers["length"] <= block - HEADER_SIZE)
         & (headers["sequence"] < MAX_SEQUENCE)
         & (headers["partition"] < MAX_OFFSET)

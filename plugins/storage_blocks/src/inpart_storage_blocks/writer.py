@@ -40,10 +40,11 @@ _JOURNAL_HEADERS = 16 * KIB
 
 @dataclass(frozen=True)
 class Joins:
-    """What an image must know of the store that it joins: its id, names that are taken, the place for journals."""
+    """What an image must know of the store that it joins: its id, what is in it, the place for journals."""
 
     store_id: bytes = field(default_factory=lambda: os.urandom(16))
     stems: tuple[str, ...] = ()
+    known: tuple[bytes, ...] = ()
     serial: int = 1
     journal: Runs = field(default_factory=Runs)
 
@@ -54,7 +55,9 @@ class BlockWriter:
     def __init__(self, volume: Volume, plan: Scatter, image_id: bytes, joins: Joins) -> None:
         self._volume = volume
         self._plan = plan
-        self._origin = Origin(image_id, joins.store_id, volume.size, plan.block_size)
+        self._origin = Origin(
+            image_id, joins.store_id, volume.size, plan.block_size, plan.cluster_size, joins.serial
+        )  # fmt: skip
         self._joins = joins
         self._data = _DataWriter(volume, plan, self._origin)
         self._description: Description | None = None
@@ -75,7 +78,9 @@ class BlockWriter:
         )  # fmt: skip
         summary = replace(summary, image_id=self._origin.image_id, stream_size=self._data.size)
         stem = naming.stem_for(summary.name, self._joins.stems)
-        description, packed = self._with_tail(Description(facts, summary, stem, self._plan.head, Runs()))
+        description, packed = self._with_tail(
+            Description(facts, summary, stem, self._plan.head, Runs(), self._joins.known)
+        )
         self._put(description.tail, description.tail.total, packed, TAIL)
         first = self._plan.head.slice(0, control_size(self._plan.block_size))
         self._put(first, first.total, head_description(self._origin, description), HEAD)

@@ -35,6 +35,7 @@ class FoundImage:
     """An image of a store: ``stream`` is the path of its bytes with holes where segments are missing.
 
     ``remains`` are files for what is left of an image that is not whole, ``entry`` what a table says of one that is.
+    ``named`` is false if all that tells its name is lost.
     """
 
     summary: ImageSummary
@@ -43,6 +44,7 @@ class FoundImage:
     state: str
     entry: Entry | None = None
     remains: tuple[Claim, ...] = ()
+    named: bool = True
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ def _image(segments: list[SegmentHeader]) -> FoundImage:
             Claim(naming.file_name(stem, number), runs, runs.total) for number, runs in enumerate(placement.files())
         )
     stream = _stream(segments, summary.stream_size)
-    return FoundImage(summary, stream, placement.extents, PARTIAL, remains=remains)
+    return FoundImage(summary, stream, placement.extents, PARTIAL, remains=remains, named=not first.sequence)
 
 
 def _summary(segments: list[SegmentHeader]) -> ImageSummary:

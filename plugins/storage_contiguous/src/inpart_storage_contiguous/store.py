@@ -72,7 +72,9 @@ class ContiguousStore:
     @cached_property
     def images(self) -> tuple[StoredImage, ...]:
         """Oldest first."""
-        return tuple(StoredImage(image.summary, image.extents, image.state, image.files) for image in self.found)
+        return tuple(
+            StoredImage(image.summary, image.extents, image.state, image.files, image.named) for image in self.found
+        )
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
