@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inpart.contracts import SystemArea
-from inpart.errors import FilesystemDamaged
+from inpart.errors import FilesystemDamaged, VolumeError
 from inpart.extents import Extents
 
 from inpart_ntfs.boot import Found
@@ -43,7 +43,7 @@ def _files(mft: Mft) -> Iterator[SystemArea]:
     for name, number, kind, stream in _FILES:
         try:
             rows = mft.metadata(number, kind, stream).rows
-        except FilesystemDamaged:
+        except (FilesystemDamaged, VolumeError):
             continue
         extents = byte_extents(rows[:, 1], rows[:, 2], mft.boot.cluster_size)
         if extents:

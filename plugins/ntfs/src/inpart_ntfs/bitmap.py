@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents, bit_edges
 from inpart.units import MIB
 from inpart.volume import Volume
@@ -14,6 +15,8 @@ Bits = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 
 WINDOW = 4 * MIB
+MAX_RUNS = 1 << 21
+"""More runs of used clusters than that would not fit into the memory that an operation may take."""
 
 
 def windows(stream: Volume, bits: int) -> Iterator[tuple[int, Bits]]:
@@ -33,9 +36,17 @@ def windows(stream: Volume, bits: int) -> Iterator[tuple[int, Bits]]:
 
 
 def set_bits(stream: Volume, bits: int, unit: int = 1) -> Extents:
-    """Runs of ones among the first ``bits`` bits, each bit standing for ``unit`` bytes."""
-    found = [edges(data) + first for first, data in windows(stream, bits)]
-    return Extents(np.concatenate(found) * unit) if found else Extents()
+    """Runs of ones among the first ``bits`` bits, each standing for ``unit`` bytes. Raises FilesystemUnsupported."""
+    found, count = [np.empty((0, 2), dtype=np.int64)], 0
+    for first, data in windows(stream, bits):
+        found.append(edges(data) + first)
+        count += len(found[-1])
+        if count > MAX_RUNS:
+            raise FilesystemUnsupported(
+                f"{stream.name}: what is used lies in more than {MAX_RUNS} pieces",
+                hint="defragment it; `create --all-sectors` copies the partition without looking at them",
+            )
+    return Extents(np.concatenate(found) * unit)
 
 
 def edges(data: Bits) -> Numbers:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from inpart.contracts import Entry, FilesystemInfo, FilesystemTree, Finding, State, SystemArea
-from inpart.errors import FilesystemDamaged
+from inpart.errors import FilesystemDamaged, FilesystemUnsupported, VolumeError
 from inpart.extents import Extents, Runs
+from inpart.units import KIB, SECTOR
 from inpart.volume import Volume
 
 from inpart_ntfs.areas import system_areas
@@ -26,6 +27,9 @@ from inpart_ntfs.state import VolumeState, read_state
 from inpart_ntfs.structs import AttributeType, Number
 from inpart_ntfs.tree import Tree
 
+VERSIONS = ((1, 2), (3, 0), (3, 1))
+UNUSED_BOOT = (5 * KIB, 8 * KIB)
+
 
 class NtfsFilesystem(FilesystemTree):
     """An NTFS file system on a volume that starts at the partition's first byte.
@@ -34,10 +38,15 @@ class NtfsFilesystem(FilesystemTree):
     """
 
     def __init__(self, volume: Volume) -> None:
-        """Raises FilesystemUnsupported if there is nothing of NTFS, FilesystemDamaged."""
+        """Raises FilesystemUnsupported if there is nothing of NTFS or another version of it, FilesystemDamaged."""
         self.volume = volume
-        self.found = find_boot(volume)
-        self.mft = Mft(volume, self.boot)
+        self.refresh()
+        version = self.state.version
+        if any(version) and version not in VERSIONS:
+            raise FilesystemUnsupported(
+                f"{volume.name}: NTFS of version {version[0]}.{version[1]} is not supported",
+                hint="`create --all-sectors` copies the partition without reading it",
+            )
 
     def refresh(self) -> None:
         """Forget everything that was read, so that edits made since are seen."""
@@ -63,19 +72,22 @@ class NtfsFilesystem(FilesystemTree):
 
     @cached_property
     def bad(self) -> Extents:
-        """Bytes of the clusters that $BadClus lists."""
-        rows = self.mft.metadata(Number.BAD_CLUS, AttributeType.DATA, "$Bad").rows
+        """Bytes of the clusters that $BadClus lists; none if that is damaged."""
+        try:
+            rows = self.mft.metadata(Number.BAD_CLUS, AttributeType.DATA, "$Bad").rows
+        except FilesystemDamaged:
+            return Extents()
         return byte_extents(rows[:, 1], rows[:, 2], self.boot.cluster_size)
 
     @cached_property
     def state(self) -> VolumeState:
         """What $Volume, $LogFile and hiberfil.sys say."""
-        return read_state(self.mft)
+        return read_state(self.mft, self.reader)
 
     @cached_property
     def info(self) -> FilesystemInfo:  # type: ignore[override]
         boot, state = self.boot, self.state
-        used = self.used.total
+        used, notes = self._count()
         return FilesystemInfo(
             kind="ntfs",
             label=state.label,
@@ -86,18 +98,39 @@ class NtfsFilesystem(FilesystemTree):
             data_end=boot.data_end,
             used_bytes=used,
             free_bytes=boot.data_end - used,
-            state=State.ERRORS if self.found.notes or self.mft.notes else state.state,
-            notes=(*self.found.notes, *self.mft.notes, *state.notes),
+            state=State.ERRORS if notes and state.state is not State.HIBERNATED else state.state,
+            notes=(*notes, *state.notes),
         )
+
+    def _count(self) -> tuple[int, tuple[str, ...]]:
+        """Bytes of used clusters, all if $Bitmap is lost, and what is wrong with the structures themselves."""
+        notes = [*self.found.notes, *self.mft.notes]
+        missing = self.boot.backup_offset - self.volume.size
+        if missing > 0:
+            notes.append(f"the last {missing} bytes are missing, {self.volume.name} ends before them")
+        try:
+            used = self.used.total
+        except (FilesystemDamaged, VolumeError) as error:
+            notes.append(f"what is used is not known: {error.message}")
+            used = self.boot.data_end
+        return used, tuple(notes)
 
     def allocated(self) -> Extents:
         """Used clusters without bad ones, the boot sector and its backup."""
         boot = self.boot
+        if self.used.end > self.volume.size:
+            raise FilesystemDamaged(f"{self.volume.name}: used clusters reach up to byte {self.used.end}", hint=HINT)
         ends = [(0, boot.bytes_per_sector), (boot.backup_offset, min(boot.size, self.volume.size))]
         return (self.used - self.bad) | Extents(ends)
 
     def system_areas(self) -> tuple[SystemArea, ...]:
         return system_areas(self.found, self.mft)
+
+    def reserved_places(self) -> Extents:
+        """Blank sectors in the second half of $Boot, where the boot code of Windows does not reach."""
+        sectors = Extents.span(*UNUSED_BOOT).split(max(SECTOR, self.boot.bytes_per_sector)).tolist()
+        blank = [(start, end) for start, end in sectors if not any(self.volume.read(start, end - start))]
+        return Extents(blank)
 
     def check(self) -> Iterator[Finding]:
         return check(self)

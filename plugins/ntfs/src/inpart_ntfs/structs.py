@@ -312,7 +312,7 @@ class Namespace(IntEnum):
 
 
 class VolumeFlag(IntFlag):
-    """Flags of VOLUME_INFORMATION."""
+    """Flags of VOLUME_INFORMATION. SEEN_BY_WINDOWS has no public name: every volume of a current Windows has it."""
 
     IS_DIRTY = 0x0001
     RESIZE_LOG_FILE = 0x0002
@@ -320,6 +320,7 @@ class VolumeFlag(IntFlag):
     MOUNTED_ON_NT4 = 0x0008
     DELETE_USN_UNDERWAY = 0x0010
     REPAIR_OBJECT_ID = 0x0020
+    SEEN_BY_WINDOWS = 0x0080
     CHKDSK_UNDERWAY = 0x4000
     MODIFIED_BY_CHKDSK = 0x8000
 
