@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from inpart.contracts.aid import AidState, RecoveryAid
+from inpart.contracts.aid import AidState, PartitionAid, RecoveryAid
 from inpart.contracts.common import API_VERSION, ByteRun, Finding, Provider, Severity
 from inpart.contracts.encoding import Encoding
 from inpart.contracts.filesystem import (
@@ -65,6 +65,7 @@ __all__ = [
     "ImageSummary",
     "Layout",
     "LayoutOptions",
+    "PartitionAid",
     "Place",
     "Plan",
     "PlanRequest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from inpart.contracts.common import Provider
 from inpart.volume import Volume
@@ -34,3 +34,19 @@ class RecoveryAid(Provider, Protocol):
 
     def find(self, volume: Volume) -> list[AidRecord]:
         """Records that can be found on a disk without being told where; empty if this kind cannot."""
+
+
+@runtime_checkable
+class PartitionAid(RecoveryAid, Protocol):
+    """An aid with a partition of its own, which holds a record for each partition of the disk that has images.
+
+    ``target`` is that partition: the path of a device or file, or ``PATH@START+SIZE`` in bytes for one inside it.
+    ``read`` gives the record that was written last, ``find`` all of them.
+    """
+
+    @property
+    def partition_types(self) -> tuple[str, str]:
+        """Its type as an MBR has it, such as ``0xe9``, and as a GPT has it: a GUID in upper case."""
+
+    def records(self, target: str) -> list[AidRecord]:
+        """All of them, the one that was written last first. Raises as ``read``."""

@@ -54,6 +54,13 @@ class AidRecord(BaseModel):
     reserved: tuple[ByteRun, ...] = ()
     omitted: tuple[str, ...] = ()
 
+    def without(self, *fields: str) -> AidRecord:
+        """The record with less in it: ``system_areas``, ``images``, or the ``extents`` of images."""
+        images = tuple(image.model_copy(update={"extents": ()}) for image in self.images)
+        smaller = {"system_areas": {}, "extents": images, "images": ()}
+        update: dict[str, object] = {"images" if name == "extents" else name: smaller[name] for name in fields}
+        return self.model_copy(update=update | {"omitted": tuple(dict.fromkeys((*self.omitted, *fields)))})
+
 
 class AidCheck(BaseModel):
     """The result of comparing an aid with the disk; ``reasons`` has a sentence per difference."""

@@ -14,13 +14,15 @@ from inpart.operations.session import Session
 from inpart.operations.stores import locate
 from inpart.partitions import SavedAreas, Target
 from inpart.plugins import ask
-from inpart.units import KIB
+from inpart.units import KIB, MIB
 from inpart.volume import OverlayVolume, RunsVolume, Volume
 
 _PLACES = 8
 _PIECES = 64
 _RUNS = 100_000
 _SMALL_AREA = 4096
+_LARGE_AREA = 512 * KIB
+_ALL_AREAS = MIB
 _ROOM = 64 * KIB
 _WAYS = (SearchMethod.CLAIMS, SearchMethod.FIXED, SearchMethod.AID)
 
@@ -31,7 +33,7 @@ def record_of(session: Session, target: Target) -> AidRecord:
     Raises NoImageFound if no image is found at once: an aid that leads to lost images must not forget them because
     the file system was formatted.
     """
-    located = locate(session, target.volume, _WAYS, start=target.start)
+    located = locate(session, target.volume, _WAYS, target)
     stores = [store for store in located.stores if store.base == 0]
     images = [(store, image) for store in stores for image in store.images if image.state == "committed"]
     if not images:
@@ -67,7 +69,7 @@ def _reserved(session: Session, target: Target) -> Extents:
     for aid in session.plugins.aids:
         for record in ask(aid, partial(aid.find, target.volume), [], session.warn):
             for start, length in record.reserved[:_PIECES]:
-                if view.sector_size <= start <= view.size - length and 0 < length <= _ROOM:
+                if 0 <= start <= view.size - length and 0 < length <= _ROOM:
                     view.write(start, bytes(length))
     filesystem = _filesystem(session, target, view)
     return filesystem.reserved_places() if filesystem else Extents()
@@ -104,10 +106,23 @@ def _in_stream_order(store: Store, image: StoredImage) -> Runs:
 
 
 def _areas(filesystem: Filesystem | None, target: Target) -> SavedAreas:
-    """Copies of the small system areas, each with its place, and of the partition table (S160 to S164)."""
+    """Copies of the system areas, small ones first, and of the partition table (S160 to S164)."""
     areas: SavedAreas = {}
-    for area in filesystem.system_areas() if filesystem else ():
-        if len(area.extents) == 1 and area.extents.total <= _SMALL_AREA:
-            areas[area.name] = (area.extents.start, target.volume.read(area.extents.start, area.extents.total))
-    table = {f"disk:{name}": saved for name, saved in saved_table_of(target).items() if len(saved[1]) <= _SMALL_AREA}
-    return areas | table
+    room = _ALL_AREAS
+    for area in sorted(filesystem.system_areas() if filesystem else (), key=lambda area: area.extents.total):
+        size = area.extents.total
+        if size <= min(room, _LARGE_AREA) and len(area.extents) <= _PIECES:
+            room -= size
+            areas |= {
+                f"{area.name}+{index}" if index > 1 else area.name: (start, target.volume.read(start, end - start))
+                for index, (start, end) in enumerate(area.extents, 1)
+            }
+    return areas | {f"disk:{name}": saved for name, saved in saved_table_of(target).items()}
+
+
+def with_small_areas(record: AidRecord) -> AidRecord:
+    """The record for an aid that has no partition to itself."""
+    areas = record.system_areas
+    whole = {name: area for name, area in areas.items() if "+" not in name and f"{name}+2" not in areas}
+    small = {name: area for name, area in whole.items() if len(area[1]) <= _SMALL_AREA}
+    return record.model_copy(update={"system_areas": small})

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from inpart.contracts import RecoveryAid
+from inpart.contracts import PartitionAid, RecoveryAid
 from inpart.errors import InpartError, NoImageFound, UsageError
+from inpart.operations.aid_homes import home_at, records_on_disk
 from inpart.operations.session import Session
+from inpart.partitions import Target
 from inpart.plugins import ask
 from inpart.volume import Volume
 
@@ -41,8 +43,8 @@ def parse_uses(session: Session, texts: Iterable[str]) -> tuple[AidUse, ...]:
     return tuple(parse_use(session, text) for text in dict.fromkeys(texts))
 
 
-def known_records(session: Session, volume: Volume) -> list[AidRecord]:
-    """Every record that can be had: given aids, configured ones, and those found on ``volume``.
+def known_records(session: Session, volume: Volume, target: Target | None = None) -> list[AidRecord]:
+    """Every record that can be had: given aids, configured ones, and those found on ``volume`` or its disk.
 
     What cannot be read is worth a warning if it was asked for, or if it is there and damaged: other ways are left.
     """
@@ -51,12 +53,19 @@ def known_records(session: Session, volume: Volume) -> list[AidRecord]:
         try:
             use = parse_use(session, text)
             if use.target:
-                records += ask(use.aid, lambda use=use: [use.aid.read(use.target)], [], session.warn)  # type: ignore[misc]
+                records += ask(use.aid, partial(records_of, use), [], session.warn)
         except NoImageFound as error:
             if text in session.aids:
                 session.warn(error.message)
         except InpartError as error:
             session.warn(f"recovery aid {text}: {error.message}")
     for aid in session.plugins.aids:
-        records += ask(aid, partial(aid.find, volume), [], session.warn)
+        records += records_on_disk(session, aid, volume, target)
     return records
+
+
+def records_of(use: AidUse) -> list[AidRecord]:
+    """Everything that a given aid says. Raises NoImageFound, IntegrityError, UsageError, VolumeError."""
+    if isinstance(use.aid, PartitionAid):
+        return use.aid.records(str(home_at(use.aid, use.target)))
+    return [use.aid.read(use.target)]

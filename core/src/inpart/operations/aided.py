@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from inpart.contracts import Claim, Store
+from inpart.volume import SliceVolume, Volume
 
 if TYPE_CHECKING:
     from inpart.contracts import AidRecord
@@ -25,6 +26,24 @@ def places_of(records: Iterable[AidRecord], start: int, size: int) -> tuple[int,
         for place in (base + offset for offset in record.places)
     ]
     return tuple(place for place in dict.fromkeys(places) if 0 <= place < size)
+
+
+def partitions_of(
+    volume: Volume, stores: Sequence[Store], records: Sequence[AidRecord]
+) -> Iterator[tuple[Volume, list[Store]]]:
+    """Where to look whether ``stores`` are all that there is: the volume, and each partition as it was recorded.
+
+    On a disk without a table, and where a partition was made longer or shorter, its old end is a fixed place too.
+    """
+    if stores:
+        yield volume, list(stores)
+    for base in dict.fromkeys(store.base for store in stores):
+        here = [store for store in stores if store.base == base]
+        ids = {store.store_id.hex() for store in here}
+        sizes = {record.partition_size for record in records if not ids.isdisjoint(record.store_ids)}
+        for size in sorted(sizes - ({volume.size} if base == 0 else set())):
+            if base >= 0 and 0 < size <= volume.size - base:
+                yield SliceVolume(volume, base, size), here
 
 
 def believable(

@@ -81,7 +81,7 @@ def other_place(session: Session, to: str, image: OpenImage, *, dry_run: bool) -
     path = Path(to)
     if path.exists() or "#" in to or "@" in to:
         with open_target(to, Access.READ if dry_run else Access.WRITE) as target:
-            stores = locate(session, target.volume, EVERY).stores
+            stores = locate(session, target.volume, EVERY, target).stores
             here = tuple(store for store in stores if store.base == 0)
             yield Destination(target.volume, here, Place(target.start, target.volume.size, target.volume.sector_size))
     elif dry_run:

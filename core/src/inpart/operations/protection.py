@@ -59,7 +59,7 @@ def repair_stores(session: Session, address: str, *, dry_run: bool = False) -> M
     """
     with open_target(address, Access.READ if dry_run else Access.WRITE) as target:
         mounted = open_healthy(session, target.volume)
-        located = locate(session, target.volume, EVERY)
+        located = locate(session, target.volume, EVERY, target)
         refuse_unfinished(session, target.volume, located.stores)
         stores = [store for store in located.stores if store.base == 0]
         if not stores:

@@ -51,7 +51,7 @@ def resume(
 
 def _resume(session: Session, address: str, *, thorough: bool, discard: bool, dry_run: bool) -> ResumeReport:
     with open_target(address, Access.READ if dry_run else Access.WRITE) as target:
-        located = locate(session, target.volume, EVERY)
+        located = locate(session, target.volume, EVERY, target)
         found = find_unfinished(session, target.volume, located.stores, thorough=thorough)
         if dry_run:
             return ResumeReport(len(found.journals), dry_run=True)

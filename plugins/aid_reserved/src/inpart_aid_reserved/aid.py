@@ -115,20 +115,13 @@ def _refuse_another(volume: Volume, record: AidRecord) -> None:
 def _filled(room: Room, record: AidRecord) -> bytes:
     """The sectors of a slot with as much of the record as it holds. Raises NoSpace."""
     for omitted in _REDUCTIONS:
-        content = _reduced(record, omitted).model_dump_json(exclude_defaults=True).encode()
+        content = record.without(*omitted).model_dump_json(exclude_defaults=True).encode()
         stored = zlib.compress(content, 9)
         if len(stored) <= room.size - HEADER.size and len(content) <= RECORD_LIMIT:
             slot = Slot(room.own, room.other, room.size, room.sequence, len(stored), len(content), crc32c(stored))
             data = slot.pack() + stored
             return data.ljust(sectors(len(data)), b"\0")
     raise NoSpace(f"the record does not fit into the {room.size} bytes that the file system leaves for an anchor")
-
-
-def _reduced(record: AidRecord, omitted: tuple[str, ...]) -> AidRecord:
-    images = tuple(image.model_copy(update={"extents": ()}) for image in record.images)
-    smaller = {"system_areas": {}, "extents": images, "images": ()}
-    update: dict[str, object] = {"images" if name == "extents" else name: smaller[name] for name in omitted}
-    return record.model_copy(update=update | {"omitted": tuple(dict.fromkeys((*record.omitted, *omitted)))})
 
 
 def _record_in(volume: Volume, slot: Slot) -> AidRecord | None:

@@ -12,6 +12,7 @@ from inpart.cli.output import printable, size
 from inpart.contracts import AidRecord
 from inpart.errors import ExitCode
 from inpart.operations.aids import AidReport, aid_check, aid_show, aid_sync, aid_write
+from inpart.units import parse_size
 
 group = typer.Typer(help="Recovery aids: records outside the images that help to find them again.")
 
@@ -24,6 +25,10 @@ Aids = Annotated[
         show_default=False,
     ),
 ]
+Create = Annotated[
+    str | None,
+    typer.Option("--create", metavar="SIZE", help="Make a recovery partition of that size in free space, such as 4M."),
+]
 Source = Annotated[
     str,
     typer.Argument(metavar="SOURCE", help="One aid, KIND:TARGET, or a device to look for them.", show_default=False),
@@ -31,10 +36,12 @@ Source = Annotated[
 
 
 @command(writes=True)
-def write(run: Run, device: Device, aids: Aids = None) -> None:
+def write(run: Run, device: Device, aids: Aids = None, create: Create = None) -> None:
     """Write recovery aids for the images in a partition."""
-    report = aid_write(run.session(writes_to=device), device, tuple(aids or ()), dry_run=run.dry_run)
-    run.show(_value(report), _text(report))
+    size_of_new = None if create is None else parse_size(create)
+    session = run.session(writes_to=device)
+    report = aid_write(session, device, tuple(aids or ()), create=size_of_new, dry_run=run.dry_run)
+    run.show({**_value(report), "table_entry": report.table_entry}, _text(report))
 
 
 @command()
@@ -70,6 +77,7 @@ def _value(report: AidReport) -> dict[str, object]:
 
 
 def _text(report: AidReport) -> Iterator[str]:
+    yield from (printable(line) for line in (report.table_entry or "").splitlines())
     for row in report.aids:
         written = "written, " if row.written else ""
         yield printable(f"{row.aid}: {written}{row.state.value}")
