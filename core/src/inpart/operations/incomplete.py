@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from inpart.contracts import Finding
 from inpart.extents import Extents
-from inpart.image import ImageReader, ImageVolume, damaged_extents
+from inpart.image import ImageReader, damaged_extents
+from inpart.operations.affected import files_hit
 from inpart.operations.session import Session
-from inpart.operations.verify import files_hit
-from inpart.volume import ReadOnlyVolume, Volume
+from inpart.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,3 @@ def left_out(session: Session, reader: ImageReader, live: Volume, damage: Damage
 def _named(finding: Finding) -> str:
     """A path or the name of a system area; a sentence where names are lost."""
     return finding.where if finding.code in {"image.file-damaged", "image.area-damaged"} else finding.message
-
-
-class PatchedVolume(ReadOnlyVolume):
-    """An image in which the bytes of ``bad``, which are never read from it, are zeros."""
-
-    def __init__(self, image: ImageVolume, bad: Extents) -> None:
-        self.size = image.size
-        self.name = image.name
-        self.sector_size = image.sector_size
-        self._image = image
-        self._bad = bad
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        self.check_bounds(offset, len(buffer))
-        view, end = memoryview(buffer), offset + len(buffer)
-        for start, stop in self._bad.clip(offset, end):
-            view[start - offset : stop - offset] = bytes(stop - start)
-        for start, stop in self._bad.complement(offset, end):
-            self._image.readinto(start, view[start - offset : stop - offset])
-
-    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
-        return self._image.data_extents(start, end) - self._bad

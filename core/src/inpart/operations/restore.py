@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from inpart.contracts import Place, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
+from inpart.operations.affected import PatchedVolume
 from inpart.operations.aids import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
 from inpart.operations.images import OpenImage, opened_image
-from inpart.operations.incomplete import Damage, PatchedVolume, left_out, survey
+from inpart.operations.incomplete import Damage, left_out, survey
 from inpart.operations.protection import mend_tables
 from inpart.operations.readback import DAMAGED, check_stored
 from inpart.operations.rewrite import Rewrite, rewrite
@@ -142,7 +143,7 @@ def _restore(
         image_id=manifest.image_id,
         name=manifest.name,
         method=image.found.method.value if image.found else "file",
-        target=destination.volume.name,
+        target=options.to or destination.volume.name,
         image_bytes=manifest.image_bytes,
         written_bytes=0,
         moved_bytes=composition.moved,

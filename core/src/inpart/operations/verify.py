@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inpart.contracts import FilesystemTree, Finding, Severity
+from inpart.contracts import Finding, Severity
 from inpart.errors import InpartError, NoImageFound
-from inpart.extents import Extents
-from inpart.image import ImageReader, ImageVolume, damaged_extents, is_image_stream
+from inpart.image import ImageReader, damaged_extents, is_image_stream
+from inpart.operations.affected import files_hit
 from inpart.operations.check import check_filesystem, is_sound
-from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import open_reader, opened_image
 from inpart.operations.journals import unfinished
 from inpart.operations.protection import unprotected
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, FoundImage, Located, locate
 from inpart.partitions import Target, open_target
-from inpart.volume import Volume
 
 LEVELS = ("fs", "toc", "full")
 
@@ -42,7 +40,7 @@ def verify(session: Session, address: str, wanted: str | None = None, level: str
     with open_target(address) as target:
         if is_image_stream(target.volume):
             return _of_file(session, target, wanted, level)
-        located = locate(session, target.volume, EVERY)
+        located = locate(session, target.volume, EVERY, target)
         chosen = [located.select(wanted)] if wanted is not None else list(located.images)
         findings = list(_of_stores(session, target, located))
         if not chosen and not findings:
@@ -89,36 +87,3 @@ def _of_reader(session: Session, target: Target, reader: ImageReader, level: str
     bad = damaged_extents(damaged) | reader.lost
     if bad:
         yield from files_hit(session, target.volume, reader, bad)
-
-
-def files_hit(session: Session, live: Volume, reader: ImageReader, bad: Extents) -> Iterator[Finding]:
-    """A finding for each system area and each file that has bytes in a damaged chunk.
-
-    Where the damage is in what the image knows of its files, the ``live`` file system is asked, if there is one.
-    """
-    where = f"image {reader.manifest.name}"
-    for area in reader.system_areas:
-        if area.extents & bad:
-            yield Finding(Severity.ERROR, "image.area-damaged", area.name, f"{where}: has bytes in a damaged chunk")
-    try:
-        for path in _owners(session, ImageVolume(reader), bad):
-            yield Finding(Severity.ERROR, "image.file-damaged", path, f"{where}: has bytes in a damaged chunk")
-    except InpartError as error:
-        yield Finding(
-            Severity.ERROR, "image.metadata-damaged", where, f"the image's own list of files is hit: {error.message}"
-        )
-        yield from _live_files(session, live, bad, where)
-
-
-def _live_files(session: Session, live: Volume, bad: Extents, where: str) -> Iterator[Finding]:
-    message = f"{where}: lies now where a damaged chunk has its bytes"
-    try:
-        for path in _owners(session, live, bad):
-            yield Finding(Severity.ERROR, "image.file-damaged", path, message)
-    except InpartError as error:
-        yield Finding(Severity.NOTE, "image.files-unknown", where, f"no live file system names files: {error.message}")
-
-
-def _owners(session: Session, volume: Volume, bad: Extents) -> list[str]:
-    filesystem = find_filesystem(session, volume).open(volume)
-    return list(filesystem.owners(bad)) if isinstance(filesystem, FilesystemTree) else []

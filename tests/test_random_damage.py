@@ -1,0 +1,129 @@
+"""Random sectors of a whole partition replaced by noise: what is given as right is right, and the rest is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inpart import plugins
+from inpart.contracts import FilesystemTree
+from inpart.extents import Extents
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.filesystems import find_filesystem
+from inpart.operations.images import list_images, open_image
+from inpart.operations.incomplete import survey
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.operations.verify import verify
+from inpart.units import SECTOR
+from inpart.volume import FileVolume
+from matrix.kinds import KINDS
+
+LAYOUTS = ("contiguous", "blocks")
+SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An undamaged partition with two images; ``content`` and ``used`` are those of the newest."""
+
+    path: Path
+    content: bytes
+    used: Extents
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(plugins.load())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[str, str], Whole]:
+    """A partition of a kind with images in a layout, made once; not to be changed."""
+    made: dict[tuple[str, str], Whole] = {}
+
+    def give(name: str, layout: str) -> Whole:
+        if (name, layout) not in made:
+            kind = next(kind for kind in KINDS if kind.name == name)
+            path = tmp_path_factory.mktemp("random") / f"{name}-{layout}.img"
+            kind.make(path)
+            create(session, str(path), CreateOptions("factory-1", "factory", layout=layout))
+            kind.add(path)
+            create(session, str(path), CreateOptions("mine", layout=layout))
+            with open_image(session, str(path), "mine") as image:
+                content, used = image.volume.read(0, image.volume.size), image.reader.extents
+            made[name, layout] = Whole(path, content, used)
+        return made[name, layout]
+
+    return give
+
+
+def wreck(whole: Whole, path: Path, permille: int, seed: int) -> Path:
+    """A copy in which so many thousandths of all sectors are noise."""
+    chance = np.random.default_rng([seed, permille])
+    sectors = np.fromfile(whole.path, dtype=np.uint8).reshape(-1, SECTOR)
+    hit = chance.choice(len(sectors), len(sectors) * permille // 1000, replace=False)
+    sectors[hit] = chance.integers(0, 256, (len(hit), SECTOR), dtype=np.uint8)
+    sectors.tofile(path)
+    return path
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("permille", [1, 10, 50, 200])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["fat16", "ext4"])
+def test_what_is_given_as_right_is_right(whole: Callable[[str, str], Whole], session: Session, tmp_path: Path,
+                                         name: str, layout: str, permille: int, seed: int) -> None:  # fmt: skip
+    made = whole(name, layout)
+    path = wreck(made, tmp_path / "wrecked.img", permille, seed)
+    before = path.read_bytes()
+    rows = list_images(session, str(path), EVERY).images
+    assert "factory-1" in {row.name for row in rows}
+    target = tmp_path / "target.img"
+    report = restore(session, str(path), RestoreOptions(rows[-1].id, to=str(target), allow_incomplete=True))
+    assert path.read_bytes() == before
+    with open_image(session, str(path), rows[-1].id, EVERY) as image:
+        assert image.found is not None
+        damage = survey(session, image.reader, image.target.volume)
+        assert report.lost_bytes == damage.bad.total
+        assert bool(damage.bad) == bool(damage.affected)
+    if report.name == "mine":
+        _compare(made, target.read_bytes(), damage.bad)
+        _all_named(session, made, damage.bad, report.affected)
+    assert verify(session, str(path), rows[-1].id).ok <= (not damage.bad)
+
+
+def _compare(made: Whole, restored: bytes, bad: Extents) -> None:
+    assert len(restored) == len(made.content)
+    for start, end in made.used - bad:
+        assert restored[start:end] == made.content[start:end], f"bytes {start} to {end} are given as right"
+    for start, end in bad:
+        assert not any(restored[start:end]), f"bytes {start} to {end} are lost and not zeros"
+
+
+def _all_named(session: Session, made: Whole, bad: Extents, affected: tuple[str, ...]) -> None:
+    """What has lost bytes, as the undamaged partition tells it, is named; or it is said that nothing names some."""
+    with FileVolume(made.path) as volume:
+        filesystem = find_filesystem(session, volume).open(volume)
+        assert isinstance(filesystem, FilesystemTree)
+        lost = {path for path in filesystem.owners(bad & made.used) if not path.startswith("/.inpart")}
+    if not any("nothing names" in one for one in affected):
+        assert lost <= set(affected)
+    elif len(affected) == 1:
+        assert not lost
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_few_bad_sectors_cost_little(whole: Callable[[str, str], Whole], session: Session, tmp_path: Path,
+                                       layout: str) -> None:  # fmt: skip
+    """0.1 % of the sectors: at most a tenth of the image is lost, whatever the seed."""
+    made = whole("fat16", layout)
+    for seed in SEEDS:
+        path = wreck(made, tmp_path / f"{seed}.img", 1, seed)
+        target = tmp_path / f"{seed}.target"
+        report = restore(session, str(path), RestoreOptions("mine", to=str(target), allow_incomplete=True))
+        assert report.lost_bytes <= made.used.total // 10
