@@ -273,20 +273,17 @@ def _attributes(number: int, raw: bytes, offset: int, used: int, clusters: int) 
 
 
 def _fits(raw: bytes, offset: int, room: int) -> bool:
-    kind, length, non_resident, name_length, name_offset, _, _ = _ATTRIBUTE.unpack_from(raw, offset)
+    kind, length, non_resident, name_length, name_offset = _ATTRIBUTE.unpack_from(raw, offset)[:5]
     if kind == 0 or not RESIDENT_SIZE <= length <= room or length % 8:
         return False
     if name_length and not ATTR_RECORD.itemsize <= name_offset <= length - 2 * name_length:
         return False
+    at = offset + ATTR_RECORD.itemsize
     if non_resident:
-        at = offset + ATTR_RECORD.itemsize
-        if length < NON_RESIDENT_SIZE:
-            return False
-        pairs: int = _NON_RESIDENT.unpack_from(raw, at)[2]
-        return NON_RESIDENT_SIZE <= pairs < length
-    size, start, _ = _RESIDENT.unpack_from(raw, offset + ATTR_RECORD.itemsize)
-    inside: bool = RESIDENT_SIZE <= start <= length - size
-    return inside or int(size) == 0
+        pairs = _NON_RESIDENT.unpack_from(raw, at)[2] if length >= NON_RESIDENT_SIZE else 0
+        return bool(NON_RESIDENT_SIZE <= pairs < length)
+    size, start, _ = _RESIDENT.unpack_from(raw, at)
+    return bool(size == 0 or RESIDENT_SIZE <= start <= length - size)
 
 
 def parse_attribute_list(number: int, value: bytes) -> tuple[ListEntry, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from inpart.errors import FilesystemDamaged, InpartError
+from inpart.errors import FilesystemDamaged, VolumeError
 from inpart.units import MIB
 from inpart.volume import MemoryVolume, RunsVolume, Volume
 from numpy.typing import NDArray
@@ -18,13 +19,13 @@ from inpart_ntfs.attributes import (
     ListEntry,
     Stream,
     attribute_title,
-    parse_attribute_list,
     parse_record,
 )
 from inpart_ntfs.boot import Boot
+from inpart_ntfs.locating import attribute_list, find_mft, require_base, sound_record
 from inpart_ntfs.records import Records, apply_fixups
-from inpart_ntfs.runs import byte_runs, contiguous
-from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, REFERENCE_MASK, AttributeType
+from inpart_ntfs.runs import byte_runs
+from inpart_ntfs.structs import AttributeType
 
 Numbers = NDArray[np.int64]
 
@@ -67,102 +68,25 @@ class Mft:
         """Raises FilesystemDamaged if neither $MFT nor $MFTMirr say where $MFT lies."""
         self.volume = volume
         self.boot = boot
-        self.mirrored: dict[int, bytes] = {}
-        self.notes: tuple[str, ...] = ()
-        first = self._first_record()
-        self.rows, self.data_size = self._where(first)
-        self.stream = self._stream(self.rows)
-        covered = min(self.stream.size, self._written(first))
-        self.count = covered // boot.record_size
-        if self.stream.size < self.data_size:
-            self._note("a part of $MFT cannot be found")
-        self._check_first_records()
+        place = find_mft(volume, boot)
+        self.rows, self.data_size, self.notes = place.rows, place.data_size, place.notes
+        self.mirrored = {0: place.record} if place.mirrored else {}
+        self.stream = RunsVolume(volume, byte_runs(self.rows, boot.cluster_size), name="$MFT")
+        self.count = min(self.stream.size, place.written) // boot.record_size
+        if self.stream.size < self.data_size and not self.notes:
+            self.notes = ("a part of $MFT cannot be found",)
+        self._mend_first_records()
 
-    def _note(self, text: str) -> None:
-        self.notes = (*self.notes, text)
+    # -- damaged first records
 
-    # -- finding $MFT
-
-    def _first_record(self) -> FileRecord:
-        """Record 0, from $MFTMirr if that of $MFT is damaged."""
-        faults = []
-        for name, lcn in (("$MFT", self.boot.mft_lcn), ("$MFTMirr", self.boot.mftmirr_lcn)):
-            try:
-                raw = self._sound(self.volume.read(lcn * self.boot.cluster_size, self.boot.record_size), name)
-                record = parse_record(0, raw, self.boot.clusters)
-                _require_data(record)
-            except InpartError as error:
-                faults.append(error.message)
-                continue
-            if faults:
-                self.mirrored[0] = raw
-                self._note(f"record 0 is read from $MFTMirr: {faults[0]}")
-            return record
-        raise FilesystemDamaged(f"{self.volume.name}: $MFT cannot be found: {'; '.join(faults)}", hint=HINT)
-
-    def _sound(self, raw: bytes, name: str) -> bytes:
-        window = np.frombuffer(bytearray(raw), dtype=np.uint8).reshape(1, -1)
-        records = Records(np.zeros(1, dtype=np.int64), window, apply_fixups(window))
-        if not records.in_use.all():
-            raise FilesystemDamaged(f"the first record of {name} is damaged")
-        return window.tobytes()
-
-    def _where(self, first: FileRecord) -> tuple[Numbers, int]:
-        """All runs of $MFT that can be found, and its size in bytes."""
-        piece = _require_data(first)
-        rows = piece.rows
-        try:
-            for entry in self._pieces(first):
-                number = entry.record
-                part = parse_record(number, self._from(rows, number), self.boot.clusters)
-                _require_base(part, first)
-                more = next((one for one in part.attributes if one.instance == entry.instance), None)
-                if more is None or more.type != AttributeType.DATA:
-                    raise FilesystemDamaged(f"record {number} holds no piece of $MFT")
-                joined = np.concatenate([rows, more.rows])
-                if not contiguous(joined):
-                    raise FilesystemDamaged("the pieces of $MFT do not follow each other")
-                rows = joined
-        except FilesystemDamaged as error:
-            self._note(f"$MFT is not complete: {error.message}")
-        return rows, piece.data_size
-
-    def _pieces(self, first: FileRecord) -> Iterator[ListEntry]:
-        """Where further pieces of the run list of $MFT stand."""
-        where = first.find(AttributeType.ATTRIBUTE_LIST)
-        if where is None:
-            return
-        for entry in parse_attribute_list(0, self._value(where)):
-            if entry.type == AttributeType.DATA and not entry.name and entry.lowest_vcn > 0:
-                yield entry
-
-    def _from(self, rows: Numbers, number: int) -> bytes:
-        """A record by those runs of $MFT that are known so far."""
-        size = self.boot.record_size
-        stream = self._stream(rows)
-        if (number + 1) * size > stream.size:
-            raise FilesystemDamaged(f"record {number} lies in a part of $MFT that is not known yet")
-        return self._sound(stream.read(number * size, size), f"a further piece of $MFT, {number},")
-
-    def _stream(self, rows: Numbers) -> RunsVolume:
-        return RunsVolume(self.volume, byte_runs(rows, self.boot.cluster_size), name="$MFT")
-
-    def _written(self, first: FileRecord) -> int:
-        piece = _require_data(first)
-        return max(0, min(piece.data_size, piece.initialized_size))
-
-    def _check_first_records(self) -> None:
+    def _mend_first_records(self) -> None:
         """Take those of the first records that are damaged from $MFTMirr."""
         numbers = np.arange(min(MIRRORED, self.count), dtype=np.int64)
-        records = self.read(numbers)
-        for number in numbers[~records.in_use].tolist():
+        for number in numbers[~self.read(numbers).in_use].tolist():
             place = self.boot.mftmirr_lcn * self.boot.cluster_size + number * self.boot.record_size
-            try:
-                raw = self._sound(self.volume.read(place, self.boot.record_size), "$MFTMirr")
-            except InpartError:
-                continue
-            self.mirrored[number] = raw
-            self._note(f"record {number} is read from $MFTMirr")
+            with suppress(FilesystemDamaged, VolumeError):
+                self.mirrored[number] = sound_record(self.volume, self.boot, place, "$MFTMirr")
+                self.notes = (*self.notes, f"record {number} is read from $MFTMirr")
 
     # -- reading
 
@@ -205,13 +129,13 @@ class Mft:
             raise FilesystemDamaged(f"record {number} belongs to another file", hint=HINT)
         where = base.find(AttributeType.ATTRIBUTE_LIST)
         if where is None:
-            return File(base, {}, (), _streams(list(base.attributes)))
-        listed = parse_attribute_list(number, self._value(where))
+            return File(base, {}, (), _streams(base.attributes))
+        listed = attribute_list(self.volume, self.boot, where)
         numbers = sorted({entry.record for entry in listed} - {number})
         extensions = {one: self.record(one) for one in numbers}
         for extension in extensions.values():
-            _require_base(extension, base)
-        return File(base, extensions, listed, _streams([where, *_found(base, extensions, listed)]))
+            require_base(extension, base)
+        return File(base, extensions, listed, _streams((where, *_found(base, extensions, listed))))
 
     def metadata(self, number: int, kind: int = AttributeType.DATA, name: str = "") -> Stream:
         """An attribute of a file that every volume has. Raises FilesystemDamaged."""
@@ -227,32 +151,6 @@ class Mft:
         runs = byte_runs(stream.rows, self.boot.cluster_size)
         return RunsVolume(self.volume, runs, size=max(0, stream.data_size), name=str(stream.first))
 
-    def _value(self, attribute: Attribute) -> bytes:
-        """The content of an attribute list. Raises FilesystemDamaged."""
-        if not attribute.non_resident:
-            return attribute.value
-        size = attribute.data_size
-        stream = RunsVolume(self.volume, byte_runs(attribute.rows, self.boot.cluster_size), name="$ATTRIBUTE_LIST")
-        if not 0 <= size <= min(MAX_ATTRIBUTE_LIST, stream.size):
-            message = f"record {attribute.record}: its attribute list has {size} bytes"
-            raise FilesystemDamaged(message, hint=HINT)
-        return stream.read(0, size)
-
-
-def _require_data(first: FileRecord) -> Attribute:
-    """The first piece of the content of $MFT."""
-    piece = first.find(AttributeType.DATA)
-    if piece is None or not piece.non_resident or piece.lowest_vcn or not len(piece.rows):
-        raise FilesystemDamaged("record 0 does not say where $MFT lies", hint=HINT)
-    if (piece.rows[:, 1] < 0).any():
-        raise FilesystemDamaged("$MFT has holes", hint=HINT)
-    return piece
-
-
-def _require_base(extension: FileRecord, base: FileRecord) -> None:
-    if extension.base_reference & REFERENCE_MASK != base.number or not extension.base_reference:
-        raise FilesystemDamaged(f"record {extension.number} does not belong to record {base.number}", hint=HINT)
-
 
 def _found(base: FileRecord, extensions: dict[int, FileRecord], listed: tuple[ListEntry, ...]) -> Iterator[Attribute]:
     """The attributes that the list names, in its order."""
@@ -266,7 +164,7 @@ def _found(base: FileRecord, extensions: dict[int, FileRecord], listed: tuple[Li
         yield found
 
 
-def _streams(attributes: list[Attribute]) -> tuple[Stream, ...]:
+def _streams(attributes: tuple[Attribute, ...]) -> tuple[Stream, ...]:
     """Pieces of the same attribute together; what is resident stands for itself."""
     grouped: dict[tuple[int, str, int], list[Attribute]] = {}
     for position, one in enumerate(attributes):

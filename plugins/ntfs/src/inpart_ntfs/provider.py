@@ -35,6 +35,8 @@ class NtfsProvider:
         try:
             notes.extend(Mft(volume, boot).notes)
         except (FilesystemDamaged, VolumeError) as error:
+            if found.notes:
+                return Probe(Verdict.NOT_MINE, f"a boot sector of NTFS at byte {found.offset}, but {error.message}")
             notes.append(error.message)
         return Probe(Verdict.DAMAGED if notes else Verdict.MINE, "; ".join((detail, *notes)), found.trusted)
 
