@@ -25,10 +25,11 @@ def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, 
     busy = mounted.filesystem.allocated() & region
     if not busy:
         return
-    rehearse(mounted, region, avoid)
+    given = _given_place(mounted, region | avoid, journal)
+    _rehearse(mounted, region, avoid, spared=0 if given else sum(_journal_sizes(mounted)))
     with (
         session.progress.phase("moving files out of the way", busy.total) as advance,
-        _journal(mounted, region | avoid, journal) as place,
+        _journal(mounted, region | avoid, given) as place,
     ):
         remaining = 1
         while remaining:
@@ -42,11 +43,14 @@ def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, 
             remaining = batch.remaining
 
 
-def rehearse(mounted: Mounted, region: Extents, avoid: Extents) -> None:
-    """Raise NoSpace now, before the first batch is written, if what is in ``region`` has nowhere to go."""
+def _rehearse(mounted: Mounted, region: Extents, avoid: Extents, *, spared: int) -> None:
+    """Raise NoSpace now, before the first batch is written, if what is in ``region`` has nowhere to go.
+
+    ``spared`` bytes of the free ones are needed for the journal of the batches.
+    """
     editor = mounted.editor()
     needed = (editor.allocated() & region).total
-    room = (editor.free() - region - avoid).total
+    room = max((editor.free() - region - avoid).total - spared, 0)
     if needed > room:
         raise NoSpace(
             f"{mounted.volume.name}: {format_size(needed)} of files would have to move out of the way of the image, "
@@ -55,19 +59,29 @@ def rehearse(mounted: Mounted, region: Extents, avoid: Extents) -> None:
         )
 
 
+def _journal_sizes(mounted: Mounted) -> tuple[int, int]:
+    """Bytes of a journal of our own, and of the clusters for the directories that get a name more."""
+    unit = mounted.editor().info.cluster_size
+    return align_up(journal_size(mounted.volume.size), unit), 2 * unit
+
+
+def _given_place(mounted: Mounted, avoid: Extents, given: Runs) -> Runs:
+    """The place for journals that there is already outside ``avoid``; empty if there is none."""
+    existing = next((claim for claim in mounted.editor().claims() if claim.name == JOURNAL), None)
+    return given or (existing.runs if existing and not existing.runs.extents() & avoid else given)
+
+
 @contextmanager
 def _journal(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
     """A place for journals that the file system owns; if the moving fails, one made here is released again."""
-    existing = next((claim for claim in mounted.editor().claims() if claim.name == JOURNAL), None)
-    if given or (existing and not existing.runs.extents() & avoid):
-        yield given or (existing.runs if existing else given)
+    if given:
+        yield given
         return
-    unit = mounted.editor().info.cluster_size
-    size = align_up(journal_size(mounted.volume.size), unit)
-    picked = _pick(mounted.editor(), avoid, size + unit)
+    size, more = _journal_sizes(mounted)
+    picked = _pick(mounted.editor(), avoid, size + more)
     place = picked.slice(0, size)
     tx = Transaction(mounted.volume)
-    mounted.editor(tx.view).claim([Claim(JOURNAL, place, size)], tx, directory=picked.slice(size, unit))
+    mounted.editor(tx.view).claim([Claim(JOURNAL, place, size)], tx, directory=picked.slice(size, more))
     tx.commit(place)
     try:
         yield place
