@@ -11,7 +11,7 @@ import pytest
 from fatmaker import Recipe, copied, copy_in, fsck, make_partition
 from fatwrecks import contents
 from inpart import plugins
-from inpart.errors import IntegrityError, NoImageFound, PlaceTaken
+from inpart.errors import IntegrityError, NoImageFound, NoSpace, PlaceTaken
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import import_image
 from inpart.operations.images import list_images, open_image
@@ -95,6 +95,51 @@ def test_elsewhere_the_hidden_sectors_are_those_of_the_new_place(disk: Path, ses
         assert file.read(4) == (8192).to_bytes(4, "little")
 
 
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_smaller_target_that_holds_the_highest_used_byte_will_do(
+    disk: Path, session: Session, tmp_path: Path, *, existing: bool
+) -> None:
+    target, size = tmp_path / "small.img", RECIPE.size - 3 * MIB // 2
+    if existing:
+        target.write_bytes(bytes(size))
+    restore(session, f"{disk}#2", RestoreOptions(to=str(target)))
+    assert target.stat().st_size == (size if existing else RECIPE.size)
+    assert not fsck(target).complaints
+    assert contents(target, tmp_path / "out") == FILES
+    create(session, str(target), CreateOptions("again"))
+    assert not fsck(target).complaints
+    assert verify(session, str(target)).ok
+
+
+def test_a_target_below_the_highest_used_byte_is_refused_with_the_numbers(
+    disk: Path, session: Session, tmp_path: Path
+) -> None:
+    target = tmp_path / "small.img"
+    target.write_bytes(bytes(MIB))
+    with pytest.raises(NoSpace, match=rf"reaches up to byte \d+ .*, the target has {MIB} "):
+        restore(session, f"{disk}#2", RestoreOptions(to=str(target)))
+    assert target.read_bytes() == bytes(MIB)
+
+
+def test_a_partition_that_lost_its_tail_cannot_keep_the_images_there(
+    made: Path, session: Session, tmp_path: Path
+) -> None:
+    path, target = taken_out(made, tmp_path / "cut.img"), tmp_path / "new.img"
+    os.truncate(path, RECIPE.size - 512)
+    before = path.read_bytes()
+    with pytest.raises(NoSpace, match=rf"reach up to byte {RECIPE.size} .* has {RECIPE.size - 512} "):
+        restore(session, str(path), RestoreOptions())
+    assert path.read_bytes() == before
+    restore(session, str(path), RestoreOptions(to=str(target)))
+    assert not fsck(target).complaints
+    assert contents(target, tmp_path / "out") == FILES
+
+
+def test_a_dry_run_names_the_target(disk: Path, session: Session, tmp_path: Path) -> None:
+    target = str(tmp_path / "new.img")
+    assert restore(session, f"{disk}#2", RestoreOptions(to=target, dry_run=True)).target == target
+
+
 def test_one_entry_or_the_whole_table_is_put_back(disk: Path, session: Session, tmp_path: Path) -> None:
     table = dump(disk)
     overwrite(disk, 0, bytes(512))
@@ -143,7 +188,7 @@ def test_an_image_file_that_was_cut_short_is_damaged(disk: Path, session: Sessio
     stream = tmp_path / "image.ipi"
     create(session, f"{disk}#2", CreateOptions("outside", to=stream))
     os.truncate(stream, stream.stat().st_size // 2)
-    with pytest.raises(IntegrityError, match="cut off"):
+    with pytest.raises(IntegrityError, match="has lost"):
         restore(session, str(stream), RestoreOptions(to=str(tmp_path / "new.img")))
     assert not (tmp_path / "new.img").exists()
 

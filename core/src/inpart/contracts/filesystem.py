@@ -234,7 +234,11 @@ class FilesystemEditor(FilesystemTree):
 
     @abstractmethod
     def adapt(self, place: Place, tx: Edits) -> None:
-        """Mend what depends on position and size after a move: hidden sectors, backup boot sector."""
+        """Mend what depends on position and size after a move: hidden sectors, backup boot sector.
+
+        Called before all else, also where the volume is smaller than the file system. Raises NoSpace if that cannot
+        become as small as ``place``.
+        """
 
 
 class FilesystemProvider(Provider, Protocol):

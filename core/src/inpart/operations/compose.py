@@ -97,13 +97,8 @@ def compose(session: Session, source: Source, place: Place, retained: Retained) 
     A damaged image need not hold a healthy file system: if nothing can be claimed in it, the clusters of retained
     images are left alone all the same. Raises NoSpace with the numbers, FilesystemError, IntegrityError.
     """
-    end = source.used.end
-    if end > place.size:
-        raise NoSpace(
-            f"the image reaches up to byte {end} ({format_size(end)}), the target has {place.size} "
-            f"({format_size(place.size)})",
-            hint="restore to a larger partition",
-        )
+    _refuse_beyond(place, "the image reaches", source.used.end, "restore to a larger partition")
+    _refuse_beyond(place, "the images that are kept reach", retained.extents.end, "restore to another target with --to")
     if source.damaged:
         made = _compose_damaged(session, source, place, retained)
         return replace(made, altered=made.altered | source.damaged, provider=None)
@@ -111,6 +106,12 @@ def compose(session: Session, source: Source, place: Place, retained: Retained) 
     if composition.provider is not None:
         _prove(composition.provider.open(composition.view))
     return composition
+
+
+def _refuse_beyond(place: Place, what: str, end: int, hint: str) -> None:
+    if end > place.size:
+        have = f"the target has {place.size} ({format_size(place.size)})"
+        raise NoSpace(f"{what} up to byte {end} ({format_size(end)}), {have}", hint=hint)
 
 
 def _compose_damaged(session: Session, source: Source, place: Place, retained: Retained) -> Composition:
@@ -133,15 +134,20 @@ def _compose(session: Session, source: Source, place: Place, retained: Retained)
         return _plain(view, used, retained)
     if not isinstance(filesystem, FilesystemEditor):
         return _plain(view, used, retained, filesystem)
-    view, moved, altered = _make_room(session, view, provider, retained)
-    tx = Transaction(view)
+    altered = Extents()
     if not source.at_home(place):
+        tx = Transaction(view)
         edit(provider, tx.view).adapt(place, tx)
+        view, altered = tx.view, tx.changed()
+    view, moved, changed = _make_room(session, view, provider, retained)
+    tx = Transaction(view)
     if retained.claims:
         edit(provider, tx.view).claim(retained.claims, tx, directory=retained.directory)
     final = provider.open(tx.view)
     extents = (final.allocated() | used) - retained.extents
-    return Composition(tx.view, extents, _anchors(final.system_areas()), moved, altered | tx.changed(), provider)
+    return Composition(
+        tx.view, extents, _anchors(final.system_areas()), moved, altered | changed | tx.changed(), provider
+    )
 
 
 def _plain(view: Volume, used: Extents, retained: Retained, filesystem: Filesystem | None = None) -> Composition:

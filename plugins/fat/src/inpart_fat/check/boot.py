@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
 from inpart.contracts import Finding
 from inpart.units import SECTOR
 
 from inpart_fat import structs
 from inpart_fat.boot import BootSector
 from inpart_fat.check.report import error, note, warning
+from inpart_fat.fsinfo import read_fsinfo
 from inpart_fat.labels import NO_NAME, boot_label, flawed, root_label, shown
 from inpart_fat.usage import closed_properly, without_io_errors
 
@@ -73,10 +73,8 @@ def check_fsinfo(filesystem: FatFilesystem) -> Iterator[Finding]:
     geometry = filesystem.geometry
     if not geometry.fsinfo_offset:
         return
-    raw = filesystem.volume.read(geometry.fsinfo_offset, SECTOR)
-    record = np.frombuffer(raw, dtype=structs.FSINFO, count=1)[0]
-    signatures = tuple(int(record[name]) for name in ("FSI_LeadSig", "FSI_StrucSig", "FSI_TrailSig"))
-    if signatures != (structs.FSI_LEAD_SIG, structs.FSI_STRUC_SIG, structs.FSI_TRAIL_SIG):
+    record = read_fsinfo(filesystem.volume, geometry)
+    if record is None:
         yield warning("fsinfo-signature", "fsinfo", "it is no FSInfo sector: a signature is wrong")
         return
     recorded, real = int(record["FSI_Free_Count"]), geometry.cluster_count - filesystem.usage.used_clusters

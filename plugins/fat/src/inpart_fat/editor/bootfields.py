@@ -9,9 +9,10 @@ from inpart_fat.structs import BOOT16, BOOT32, SIGNATURE, SIGNATURE_OFFSET, fiel
 
 
 def set_boot_field(tx: Edits, geometry: Geometry, name: str, value: int) -> None:
-    """Set a field of four bytes; the backup, if it looks like a boot sector, after the first one."""
-    at = field_offset(BOOT32 if geometry.fat32 else BOOT16, name)
-    data = value.to_bytes(4, "little")
+    """Set a number; in the backup, if it looks like a boot sector, after the first one."""
+    layout = BOOT32 if geometry.fat32 else BOOT16
+    at = field_offset(layout, name)
+    data = value.to_bytes(layout[name].itemsize, "little")
     tx.edit(at, data, Stage.SWITCH)
     for offset in geometry.boot_offsets[1:]:
         if tx.view.read(offset + SIGNATURE_OFFSET, len(SIGNATURE)) == SIGNATURE:

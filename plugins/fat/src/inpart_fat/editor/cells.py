@@ -11,15 +11,9 @@ from inpart.errors import NoSpace
 from inpart.extents import Extents, Runs
 from numpy.typing import NDArray
 
+from inpart_fat.fsinfo import read_fsinfo
 from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
-from inpart_fat.structs import (
-    FSI_LEAD_SIG,
-    FSI_STRUC_SIG,
-    FSI_TRAIL_SIG,
-    FSI_UNKNOWN,
-    FSINFO,
-    field_offset,
-)
+from inpart_fat.structs import FSI_UNKNOWN, FSINFO, field_offset
 from inpart_fat.table import AllocationTable, pack
 
 _GAP = 512
@@ -89,13 +83,10 @@ class TableWriter:
 
     def count(self, change: int) -> None:
         """Add ``change`` to the count of free clusters in FSInfo, if there is one and it is known."""
+        record = read_fsinfo(self.tx.view, self.geometry)
+        if record is None:
+            return
         offset = self.geometry.fsinfo_offset
-        if not offset:
-            return
-        record = np.frombuffer(self.tx.view.read(offset, FSINFO.itemsize), dtype=FSINFO)[0]
-        signatures = (record["FSI_LeadSig"], record["FSI_StrucSig"], record["FSI_TrailSig"])
-        if signatures != (FSI_LEAD_SIG, FSI_STRUC_SIG, FSI_TRAIL_SIG):
-            return
         self._put(offset, "FSI_Free_Count", int(record["FSI_Free_Count"]), change)
         hint = int(record["FSI_Nxt_Free"])
         if self.geometry.valid(hint) and self.table.next[hint]:

@@ -13,6 +13,7 @@ from inpart_fat.editor.bootfields import set_boot_field
 from inpart_fat.editor.cells import TableWriter
 from inpart_fat.editor.claim import Claimer
 from inpart_fat.editor.mover import Mover
+from inpart_fat.editor.shrink import shrink
 from inpart_fat.editor.store import claim_of, files_of, find_store
 from inpart_fat.editor.vacate import Region
 from inpart_fat.filesystem import FatFilesystem
@@ -69,9 +70,14 @@ class FatEditor(FatFilesystem, FilesystemEditor):
         return tuple(claim_of(self, entry) for entry in files_of(self, store).values())
 
     def adapt(self, place: Place, tx: Edits) -> None:
-        """Set the number of hidden sectors; 0 where the partition begins too far behind for the field."""
+        """Set the number of hidden sectors, 0 where the field is too small for it, and shrink to the partition's size.
+
+        Raises NoSpace if the file system cannot become as small as its new partition.
+        """
         hidden = place.start // self.geometry.sector_size
         set_boot_field(tx, self.geometry, "BPB_HiddSec", hidden if hidden < _HIDDEN_LIMIT else 0)
+        if self.geometry.size > place.size:
+            shrink(self, place.size, tx)
         self._forget()
 
     def _edit(self, tx: Edits) -> TableWriter:
