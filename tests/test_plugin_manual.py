@@ -25,6 +25,7 @@ CLASSES = (
     contracts.StoreWriter,
     contracts.Store,
     contracts.RecoveryAid,
+    contracts.PartitionAid,
     contracts.Edits,
 )
 

@@ -16,7 +16,12 @@ from inpart_aid_partition.slots import CONTENT_LIMIT, HEAD, MAX_ENTRIES, Entry, 
 if TYPE_CHECKING:
     from inpart.contracts import AidRecord
 
-_LEFT_OUT: tuple[tuple[str, ...], ...] = ((), ("system_areas",), ("system_areas", "extents"))
+_LEFT_OUT: tuple[tuple[str, ...], ...] = (
+    (),
+    ("system_areas",),
+    ("system_areas", "extents"),
+    ("system_areas", "extents", "images"),
+)
 _STEPS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2))
 """What is left out of the new record and of the others, indices of ``_LEFT_OUT``, as room becomes scarcer."""
 
@@ -126,6 +131,8 @@ def packed(new: AidRecord, others: Sequence[Known], size: int) -> tuple[tuple[En
             return _laid_out(chosen)
     while len(chosen) > 1 and not _fits(chosen, size):
         chosen.pop()
+    if not _fits(chosen, size):
+        chosen = [fresh.without(_LEFT_OUT[-1])]
     if not _fits(chosen, size):
         raise NoSpace(
             f"the record does not fit into the {size - HEAD} bytes of a slot", hint="make the recovery partition larger"

@@ -82,7 +82,14 @@ class Slot:
         apart = abs(self.own - self.other) >= self.size
         room = HEAD <= self.size <= LARGEST_SLOT and max(self.own, self.other) + self.size <= LARGEST_PARTITION
         inside = all(HEAD <= entry.offset <= self.size - entry.stored_length for entry in self.entries)
-        return apart and room and inside and sum(entry.content_length for entry in self.entries) <= CONTENT_LIMIT
+        aligned = self.own % HEAD == 0 and self.other % HEAD == 0
+        return (
+            aligned
+            and apart
+            and room
+            and inside
+            and sum(entry.content_length for entry in self.entries) <= CONTENT_LIMIT
+        )
 
     def stored(self, volume: Volume, entry: Entry) -> bytes:
         """The bytes of a record as they lie there. Raises VolumeError."""
