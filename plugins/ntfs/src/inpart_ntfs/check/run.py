@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 from inpart.contracts import Finding
+from inpart.errors import FilesystemDamaged, OutOfBounds
 
+from inpart_ntfs.check.base import check_base
+from inpart_ntfs.check.blocks import check_blocks
+from inpart_ntfs.check.census import Census
+from inpart_ntfs.check.clusters import check_clusters
 from inpart_ntfs.check.report import bounded, error
 
 if TYPE_CHECKING:
@@ -15,4 +21,20 @@ if TYPE_CHECKING:
 
 def check(filesystem: NtfsFilesystem) -> Iterator[Finding]:
     """All findings about a file system, the most basic ones first. Raises VolumeError where it cannot be read."""
-    return bounded(error("boot-sector", "boot sector", note) for note in filesystem.found.notes)
+    return bounded(_all(filesystem))
+
+
+def _all(filesystem: NtfsFilesystem) -> Iterator[Finding]:
+    try:
+        yield from check_base(filesystem)
+        census = Census(filesystem)
+        yield from census.take()
+        yield from census.runs.check_pieces()
+        yield from census.lists.check(census)
+        yield from check_clusters(filesystem, np.concatenate(census.runs.rows))
+        census.runs.rows.clear()
+        yield from check_blocks(census)
+        yield from census.names.check(census)
+        yield from census.security.check(filesystem)
+    except (FilesystemDamaged, OutOfBounds) as damage:
+        yield error("unreadable", "", f"the check ends here: {damage.message}")
