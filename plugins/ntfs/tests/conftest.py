@@ -1,0 +1,40 @@
+"""Partitions for the tests of the NTFS plugin, made once for each recipe; makes the helpers beside it importable."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ntfsjudge import run
+from ntfsmaker import MATRIX, Recipe, make_filled
+
+Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """A function that gives a filled partition of a recipe, made once, and the files in it. Not to be changed."""
+    folder = tmp_path_factory.mktemp("ntfs")
+    made: dict[str, tuple[Path, dict[str, bytes]]] = {}
+
+    def give(recipe: Recipe) -> tuple[Path, dict[str, bytes]]:
+        if recipe.name not in made:
+            path = folder / f"{recipe.name}.img"
+            made[recipe.name] = path, make_filled(path, recipe)
+        return made[recipe.name]
+
+    return give
+
+
+@pytest.fixture(params=MATRIX, ids=lambda recipe: recipe.name)
+def partition(request: pytest.FixtureRequest, filled: Filled, tmp_path: Path) -> tuple[Path, dict[str, bytes]]:
+    """A copy of a filled partition of each recipe, and the files in it."""
+    path, files = filled(request.param)
+    target = tmp_path / "partition.img"
+    run("cp", "--sparse=always", path, target)
+    return target, files
