@@ -79,7 +79,7 @@ def everything(root: Path) -> list[str]:
 def snapshot(path: Path) -> dict[str, tuple[object, ...]]:
     """All that ntfs-3g shows of each file but ours: record number, links, times, attributes, content, streams."""
     with mounted(path, "ro") as root:
-        return {"/" + str(file.relative_to(root)): _facts(file) for file in _files(root)}
+        return {"/" + str(file.relative_to(root)): _facts(file, root) for file in _files(root)}
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -89,13 +89,13 @@ def _files(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def _facts(file: Path) -> tuple[object, ...]:
+def _facts(file: Path, root: Path) -> tuple[object, ...]:
     status = file.lstat()
     content: object = ""
     if stat.S_ISREG(status.st_mode):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
     elif stat.S_ISLNK(status.st_mode):
-        content = str(file.readlink())
+        content = str(file.readlink()).removeprefix(str(root))
     numbers = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink)
     size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
     attributes = {}

@@ -1,0 +1,1 @@
+"""Editing NTFS: moving what files have, claiming clusters for ``/.inpart``, releasing them."""

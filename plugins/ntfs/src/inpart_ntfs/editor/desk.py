@@ -1,0 +1,39 @@
+"""What one transaction has done so far, whichever editors served it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from inpart.contracts import Edits, Stage
+from inpart.extents import Extents
+
+
+@dataclass
+class Desk:
+    """``latest`` has the latest stage in which a structure, known by a key, was edited.
+
+    ``before`` holds the bytes that a record had when its latest stage began. ``freed`` are the clusters given back,
+    which may not be filled again before the commit; ``spent`` are records given back, ``blocks`` are index blocks given
+    back, by directory.
+    """
+
+    latest: dict[object, Stage] = field(default_factory=dict)
+    before: dict[int, bytes] = field(default_factory=dict)
+    freed: Extents = field(default_factory=Extents)
+    spent: set[int] = field(default_factory=set)
+    blocks: dict[int, set[int]] = field(default_factory=dict)
+
+    def stage(self, key: object, stage: Stage) -> Stage:
+        """The stage for an edit: never earlier than the one before of the same structure."""
+        found = max(stage, self.latest.get(key, stage))
+        self.latest[key] = found
+        return found
+
+
+_DESKS: WeakKeyDictionary[Edits, Desk] = WeakKeyDictionary()
+
+
+def desk_of(tx: Edits) -> Desk:
+    """The one desk of a transaction."""
+    return _DESKS.setdefault(tx, Desk())

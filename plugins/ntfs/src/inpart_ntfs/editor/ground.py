@@ -1,0 +1,124 @@
+"""What all edits stand on: the file system as the transaction's view shows it, and changes of its records."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from inpart.contracts import Edits, Stage
+from inpart.extents import Extents, Runs
+
+from inpart_ntfs.editor.clusters import Numbers, Room, in_clusters, rows_of
+from inpart_ntfs.editor.desk import desk_of
+from inpart_ntfs.editor.drafts import Geometry
+from inpart_ntfs.editor.guard import check_editable
+from inpart_ntfs.editor.ledger import Ledger
+from inpart_ntfs.editor.sealing import sealed
+from inpart_ntfs.filesystem import NtfsFilesystem
+from inpart_ntfs.mft import Mft
+from inpart_ntfs.runs import byte_runs
+from inpart_ntfs.structs import FILE_RECORD, Number, RecordFlag, field_offset
+
+_SEQUENCE = field_offset(FILE_RECORD, "sequence_number")
+_FLAGS = field_offset(FILE_RECORD, "flags")
+
+
+FIRST_WITH_HOLES = (3, 0)
+"""The version from which on a run list has holes without a cluster."""
+
+
+class Ground:
+    """One call of an editor; everything is read anew from the view.
+
+    ``room`` hands out the free clusters that metadata may take; it can be replaced by a choice of them.
+    """
+
+    def __init__(self, tx: Edits) -> None:
+        """Raises FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported if the file system must not be edited."""
+        self.tx = tx
+        self.desk = desk_of(tx)
+        self.fs = NtfsFilesystem(tx.view)
+        check_editable(self.fs)
+        self.boot = self.fs.boot
+        self.cluster_size = self.boot.cluster_size
+        self.used = self.fs.used
+        self.ledger = Ledger(self)
+        self.room = Room(rows_of(self.free()))
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """What the bytes of records depend on."""
+        return Geometry(
+            record_size=self.boot.record_size,
+            cluster_size=self.cluster_size,
+            sector_size=self.tx.view.sector_size,
+            fold=self.fs.upcase.fold,
+            old_holes=self.fs.state.version < FIRST_WITH_HOLES,
+        )
+
+    @property
+    def mft(self) -> Mft:
+        """Access to the records."""
+        return self.fs.mft
+
+    def reopen(self) -> None:
+        """Find $MFT and its mirror anew, after they have grown or moved."""
+        self.fs.refresh()
+        self.__dict__.pop("_mirror", None)
+
+    def free(self) -> Extents:
+        """Clusters that may be filled in this transaction."""
+        used = in_clusters(self.used, self.cluster_size)
+        return used.complement(0, self.boot.clusters) - self.desk.freed
+
+    def record(self, number: int) -> bytearray:
+        """A record, in use or not, its update sequence undone if it has one. Raises FilesystemDamaged."""
+        return bytearray(self.mft.read(np.array([number], dtype=np.int64)).raw.tobytes())
+
+    def write_record(self, number: int, image: bytes, stage: Stage) -> None:
+        """Put a record, its update sequence undone, into the transaction, and into $MFTMirr if it is one of those."""
+        key = ("record", number)
+        again = self.desk.latest.get(key) == stage
+        stage = self.desk.stage(key, stage)
+        place = number * len(image)
+        if not again or number not in self.desk.before:
+            self.desk.before[number] = self.mft.stream.read(place, len(image))
+        raw, early = sealed(self.desk.before[number], image, self.tx.view.sector_size)
+        if early and stage and not again:
+            first, at = early[0], Stage(stage - 1)
+            self.edit_runs(self.mft.stream.runs, place + first, raw[first:], at)
+        self.edit_runs(self.mft.stream.runs, place, raw, stage)
+        if place + len(raw) <= self._mirror.total:
+            self.edit_runs(self._mirror, place, raw, stage)
+
+    def drop_record(self, number: int, stage: Stage, *, free: Stage = Stage.RELEASE) -> None:
+        """Mark a record as not in use, with a new sequence number, in one stage, and give it back in another."""
+        raw = self.record(number)
+        sequence = int.from_bytes(raw[_SEQUENCE : _SEQUENCE + 2], "little") % 0xFFFF + 1
+        flags = int.from_bytes(raw[_FLAGS : _FLAGS + 2], "little") & ~RecordFlag.IN_USE
+        raw[_SEQUENCE : _SEQUENCE + 2] = sequence.to_bytes(2, "little")
+        raw[_FLAGS : _FLAGS + 2] = flags.to_bytes(2, "little")
+        self.write_record(number, bytes(raw), stage)
+        self.ledger.give_record(number, free)
+
+    def edit_runs(self, runs: Runs, offset: int, data: bytes, stage: Stage) -> None:
+        """Edit bytes of a file that lies along ``runs``."""
+        done = 0
+        for start, length in runs.slice(offset, len(data)):
+            self.tx.edit(start, data[done : done + length], stage)
+            done += length
+
+    def fill(self, rows: Numbers, data: bytes) -> None:
+        """Write new content to free clusters and take them; what is behind its end is zero."""
+        self.ledger.take(rows)
+        done = 0
+        for lcn, count in rows.tolist():
+            size = count * self.cluster_size
+            self.tx.write(lcn * self.cluster_size, data[done : done + size].ljust(size, b"\0"))
+            done += size
+
+    @cached_property
+    def _mirror(self) -> Runs:
+        """Where $MFTMirr lies."""
+        mirror = self.mft.metadata(Number.MFT_MIRR)
+        return byte_runs(mirror.rows, self.cluster_size).slice(0, mirror.data_size)

@@ -1,0 +1,161 @@
+"""The books of a file system: which clusters and records are in use, as $Bitmap and the bitmap of $MFT say.
+
+All that is taken appears in stage ALLOCATE, all that is given back in stage RELEASE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from inpart.contracts import Stage
+from inpart.errors import FilesystemDamaged, NoSpace
+from inpart.extents import Extents
+from inpart.volume import RunsVolume
+
+from inpart_ntfs.attributes import Stream
+from inpart_ntfs.bitmap import windows
+from inpart_ntfs.editor.clusters import Numbers, extents_of
+from inpart_ntfs.editor.growth import grow
+from inpart_ntfs.runs import byte_runs
+from inpart_ntfs.structs import FIRST_USER, AttributeType, Number
+
+if TYPE_CHECKING:
+    from inpart_ntfs.editor.ground import Ground
+
+_HINT = "run chkdsk on it first"
+_SPAN = 4096
+"""Bits that are changed together: those of 512 bytes."""
+
+
+class Ledger:
+    """Clusters and records taken and given back by one call of an editor."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._desk = ground.desk
+        self._taken: list[Numbers] = []
+        self._given: list[Numbers] = []
+        self._spans: set[int] = set()
+        self._taken_records: list[int] = []
+        self._given_records: dict[Stage, list[int]] = {}
+        self._spare = 0
+        self._free = self._free_records(FIRST_USER)
+
+    def take(self, rows: Numbers) -> None:
+        """Mark clusters as used, rows of first cluster and count."""
+        self._taken.append(rows)
+
+    def give(self, rows: Numbers) -> None:
+        """Mark clusters as free, last of all."""
+        self._given.append(rows)
+        self._spans.update((rows[:, 0] // _SPAN).tolist())
+
+    @property
+    def pending(self) -> int:
+        """About how many sectors ``settle`` will still edit."""
+        return len(self._spans) + sum(map(len, self._given_records.values()))
+
+    def new_record(self) -> tuple[int, int]:
+        """A record that was free, and the sequence number to use. Raises NoSpace.
+
+        $MFT grows before the last free record is used, as it may need that itself.
+        """
+        number, self._spare = self._spare or next(self._free, 0), 0
+        self._spare = next(self._free, 0) if number else 0
+        if not self._spare:
+            first = self._ground.mft.count
+            grow(self._ground, lambda: self._use(number))
+            self._free = self._free_records(first)
+            number = number if number and number not in self._taken_records else next(self._free)
+        return self._use(number)
+
+    def _use(self, number: int) -> tuple[int, int]:
+        """Take a record. Raises NoSpace for number 0, which stands for none."""
+        if not number:
+            raise NoSpace("$MFT is full, and where it lies does not fit in its records", hint="delete some files")
+        self._taken_records.append(number)
+        records = self._ground.mft.read(np.array([number], dtype=np.int64))
+        if records.in_use.any():
+            message = f"record {number} is in use, but the bitmap of $MFT says that it is free"
+            raise FilesystemDamaged(message, hint=_HINT)
+        sequence = int(records["sequence_number"][0]) if records.sound.all() else 0
+        return number, sequence or 1
+
+    def give_record(self, number: int, stage: Stage = Stage.RELEASE) -> None:
+        """Mark a record as free, last of all."""
+        self._given_records.setdefault(stage, []).append(number)
+        self._desk.spent.add(number)
+
+    def settle_taken(self) -> None:
+        """Enter what was taken so far into the bitmaps."""
+        taken, self._taken = _joined(self._taken), []
+        records, self._taken_records = _bits(self._taken_records), []
+        self._enter(Number.BITMAP, AttributeType.DATA, taken, 1, Stage.ALLOCATE)
+        self._enter(Number.MFT, AttributeType.BITMAP, records, 1, Stage.ALLOCATE)
+
+    def settle(self) -> None:
+        """Enter everything into the bitmaps."""
+        self.settle_taken()
+        given, self._given, self._spans = _joined(self._given), [], set()
+        self._enter(Number.BITMAP, AttributeType.DATA, given, 0, Stage.RELEASE)
+        for stage, records in self._given_records.items():
+            self._enter(Number.MFT, AttributeType.BITMAP, _bits(records), 0, stage)
+        self._given_records = {}
+        self._desk.freed |= given
+
+    def _free_records(self, first: int) -> Iterator[int]:
+        """Free records from ``first`` on that were not given back in this transaction."""
+        mft = self._ground.mft
+        bitmap = mft.metadata(Number.MFT, AttributeType.BITMAP)
+        for start, data in windows(mft.content(bitmap), mft.count):
+            bits = np.unpackbits(data, bitorder="little")[: mft.count - start]
+            for number in (np.flatnonzero(bits == 0) + start).tolist():
+                if number >= first and number not in self._desk.spent:
+                    yield number
+
+    def _enter(self, number: int, kind: int, bits: Extents, value: int, stage: Stage) -> None:
+        """Set or clear bits of a bitmap. Raises FilesystemDamaged where one has that value already."""
+        if not bits:
+            return
+        bitmap = self._ground.mft.metadata(number, kind)
+        self._check(bitmap, bits)
+        runs = byte_runs(bitmap.rows, self._ground.cluster_size)
+        stream = RunsVolume(self._ground.tx.view, runs, name=str(bitmap.first))
+        for span in np.unique(bits.split(_SPAN)[:, 0] // _SPAN).tolist():
+            offset = span * _SPAN // 8
+            old = np.frombuffer(stream.read(offset, min(_SPAN // 8, stream.size - offset)), dtype=np.uint8)
+            changed = np.unpackbits(old, bitorder="little")
+            mask = bits.to_mask(1, len(changed), span * _SPAN)
+            wrong = np.flatnonzero(mask & (changed == value))
+            if len(wrong):
+                what = "is to be used, but it is in use" if value else "is to be freed, but it is free"
+                unit = "cluster" if number == Number.BITMAP else "record"
+                raise FilesystemDamaged(f"{unit} {span * _SPAN + int(wrong[0])} {what}", hint=_HINT)
+            changed[mask] = value
+            new = np.packbits(changed, bitorder="little").tobytes()
+            self._ground.edit_runs(runs, offset, new, self._desk.stage((number, kind, span), stage))
+
+    def _check(self, bitmap: Stream, bits: Extents) -> None:
+        if not bitmap.non_resident or (bitmap.rows[:, 1] < 0).any():
+            raise FilesystemDamaged(
+                f"{bitmap.first} of record {bitmap.first.record} does not lie in clusters", hint=_HINT
+            )
+        if bits.end > bitmap.data_size * 8:
+            raise FilesystemDamaged(f"{bitmap.first} of record {bitmap.first.record} is too short", hint=_HINT)
+
+
+def _bits(numbers: list[int]) -> Extents:
+    return Extents.from_starts(np.array(numbers, dtype=np.int64), 1)
+
+
+def _joined(rows: list[Numbers]) -> Extents:
+    """All rows as one set. Raises FilesystemDamaged if a cluster is in it twice."""
+    if not rows:
+        return Extents()
+    every = np.concatenate(rows)
+    found = extents_of(every)
+    if found.total != int(every[:, 1].sum()):
+        raise FilesystemDamaged("a cluster is used twice", hint=_HINT)
+    return found
