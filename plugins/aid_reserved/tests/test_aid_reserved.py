@@ -146,6 +146,20 @@ def test_what_was_an_anchor_is_left_alone_where_the_file_system_uses_it_now(path
     assert path.read_bytes() == before
 
 
+def test_the_boot_block_of_ext_is_enough(path: Path) -> None:
+    """1,024 bytes at the beginning: two slots of one sector, which hold what leads to the images."""
+    areas = {"superblock": (1024, random.Random(8).randbytes(1024))}
+    path.write_bytes(bytes(1024) + areas["superblock"][1] + bytes(62 * KIB))
+    record = RECORD.model_copy(update={"system_areas": areas, "reserved": (ByteRun(0, 1024),)})
+    for number in (1, 2, 3):
+        AID.write(str(path), record.model_copy(update={"generation": number}))
+        stored = AID.read(str(path))
+        assert (stored.generation, stored.store_ids, stored.places) == (number, record.store_ids, record.places)
+    with FileVolume(path) as volume:
+        assert [slot.own for slot in slots_on(volume)] == [0, 512]
+    assert path.read_bytes()[1024:] == areas["superblock"][1] + bytes(62 * KIB)
+
+
 @pytest.mark.parametrize(("room", "omitted"), [(8192, ()), (2048, NOTHING[:2]), (1024, NOTHING)])
 def test_little_room_leaves_out_what_matters_least(path: Path, room: int, omitted: tuple[str, ...]) -> None:
     areas = {"boot-sector": RECORD.system_areas["boot-sector"], "disk:mbr": (0, random.Random(6).randbytes(512))}

@@ -45,7 +45,7 @@ def room_for(volume: Volume, reserved: Extents, slots: list[Slot], intact: Slot 
                 return Room(start, start + size, size, sequence)
     raise NoSpace(
         f"{volume.name}: the file system leaves no room for an anchor",
-        hint="FAT32 does in its reserved sectors, unless a boot loader took them; use another kind of aid",
+        hint="FAT32 does in its reserved sectors, ext in block 0, unless a boot loader lives there; use another aid",
     )
 
 
@@ -54,7 +54,7 @@ def _usable(volume: Volume, reserved: Extents, slots: list[Slot]) -> Extents:
     own = Extents()
     for slot in slots:
         own |= slot.span
-    offered = reserved.clip(SECTOR, min(AREA, volume.size)).align_in(SECTOR)
+    offered = reserved.clip(0, min(AREA, volume.size)).align_in(SECTOR)
     return Extents(
         [
             (start, end)

@@ -64,7 +64,7 @@ class Slot:
     def _possible(self, end: int) -> bool:
         places = (self.own, self.other)
         apart = abs(self.own - self.other) >= self.size >= SECTOR
-        aligned = all(place % SECTOR == 0 and SECTOR <= place <= end - self.size for place in places)
+        aligned = all(place % SECTOR == 0 and 0 <= place <= end - self.size for place in places)
         return apart and aligned and self.stored_length <= self.size - HEADER.size
 
     @property
@@ -94,7 +94,7 @@ def slots_on(volume: Volume) -> list[Slot]:
 
 
 def _slots(area: bytes, end: int) -> Iterator[Slot]:
-    for place in range(SECTOR, end - HEADER.size + 1, SECTOR):
+    for place in range(0, end - HEADER.size + 1, SECTOR):
         if area[place : place + 8] == MAGIC:
             slot = Slot.unpack(area[place : place + HEADER.size], place, end)
             if slot is not None:

@@ -42,6 +42,12 @@ def system_areas(superblock: Superblock, groups: Groups) -> tuple[SystemArea, ..
     return tuple(areas)
 
 
+def unused_places(superblock: Superblock) -> tuple[tuple[int, int], ...]:
+    """(start, end) of what no structure of ext uses: the boot block, and block 0 behind the superblock."""
+    behind = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE
+    return (0, BOOT_BLOCK), (behind, max(behind, superblock.block_size))
+
+
 def _blocks(superblock: Superblock, starts: NDArray[np.int64], count: int = 1) -> Extents:
     """Runs of ``count`` blocks, those that lie in the file system."""
     inside = starts[(starts >= 0) & (starts + count <= superblock.blocks_count)]

@@ -11,7 +11,7 @@ from inpart.errors import FilesystemDamaged, UsageError
 from inpart.extents import Extents, Runs
 from inpart.volume import Volume
 
-from inpart_ext.areas import system_areas
+from inpart_ext.areas import system_areas, unused_places
 from inpart_ext.bitmaps import Bitmaps
 from inpart_ext.check import check
 from inpart_ext.content import is_inline, read_content, slack, swap_space
@@ -133,6 +133,14 @@ class ExtFilesystem(FilesystemTree):
 
     def _mapping(self, number: int) -> Mapping:
         return map_inodes(self.volume, self.inodes.one(number))
+
+    def reserved_places(self) -> Extents:
+        """The boot block if no boot loader lives in it, and the rest of block 0 if nothing was put there.
+
+        Boot loaders begin in the first sector; what is not zero belongs to somebody.
+        """
+        places = [(start, min(end, self.volume.size)) for start, end in unused_places(self.superblock)]
+        return Extents([(start, end) for start, end in places if not any(self.volume.read(start, end - start))])
 
     def check(self) -> Iterator[Finding]:
         return check(self)
