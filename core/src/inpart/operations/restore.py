@@ -89,7 +89,10 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
         with other_place(session, options.to, image, dry_run=options.dry_run) as destination:
             if not (options.allow_incomplete or destination.fresh):
                 check_stored(session, image.reader, DAMAGED)
-            return _restore(session, image, destination, options)
+            report = _restore(session, image, destination, options)
+    if report.retained and not options.dry_run:
+        refresh_aids(session, options.to, inside=True)
+    return report
 
 
 def restore_opened(session: Session, target: Target, options: RestoreOptions) -> RestoreReport:
