@@ -29,12 +29,19 @@ class GroundSupply:
         return self.ground.room.take(count)
 
 
+class ReservedSupply(GroundSupply):
+    """For $MFT itself, whose extension records must lie in its first part."""
+
+    def take_record(self) -> tuple[int, int]:
+        return self.ground.ledger.new_reserved_record()
+
+
 def store(ground: Ground, draft: Draft, stage: Stage = Stage.SWITCH, *, relisted: bool = False) -> None:
     """Put a file into the transaction; ``stage`` is that of its base record. Raises NoSpace, FilesystemUnsupported.
 
-    ``relisted`` moves its attribute list. What it points to must be written before, what it no longer uses is the caller's to give back; only records and
-    clusters of its attribute list are taken and given here. A file that is not on the disk yet may be stored in an
-    early stage, as nobody refers to it.
+    ``relisted`` gives its attribute list another place. What the file points to must be written before, what it does
+    not use any more is the caller's to give back; records and clusters of the list are taken and given here. A file
+    that is not on the disk yet may be stored in an early stage, as nobody refers to it.
     """
     packed = pack(draft, ground.geometry, GroundSupply(ground), relisted=relisted)
     prepare(ground, packed)

@@ -1,0 +1,89 @@
+"""Moving what one file has in a region: any attribute in clusters, compressed and sparse ones too, and its list."""
+
+from __future__ import annotations
+
+import numpy as np
+from inpart.extents import Extents
+from inpart.units import MIB
+from numpy.typing import NDArray
+
+from inpart_ntfs.editor.clusters import Room, extents_of, in_clusters
+from inpart_ntfs.editor.drafts import DraftAttribute, load
+from inpart_ntfs.editor.ground import Ground
+from inpart_ntfs.editor.ownership import overlapping
+from inpart_ntfs.editor.relocation import COUNT, LCN, aligned, merged, parted, sources
+from inpart_ntfs.editor.rewriting import store
+from inpart_ntfs.runs import HOLE
+
+Numbers = NDArray[np.int64]
+Move = tuple[Numbers, Numbers]
+"""Rows of vcn, lcn, count that leave, and those that they become."""
+
+_PIECE = MIB
+_STEP = 256 * MIB
+
+
+class Mover:
+    """Moves files out of a region, one at a time; ``given`` counts the clusters that have left it."""
+
+    def __init__(self, ground: Ground, region: Extents, room: Room) -> None:
+        """``region`` in clusters."""
+        self.ground = ground
+        self.region = region
+        self.room = room
+        self.given = 0
+        self._rewritten = in_clusters(ground.tx.fresh, ground.cluster_size)
+
+    def move(self, number: int) -> bool:
+        """Move a file, or a part of it if it is large; True if nothing is left in the region.
+
+        Raises NoSpace, FilesystemUnsupported; NoSpace for its content before anything has been changed.
+        """
+        draft = load(self.ground.mft, number)
+        moves, left = [], max(1, _STEP // self.ground.cluster_size)
+        for attribute in draft.attributes:
+            if self.touches(attribute.runs) and left:
+                moves.append(self.redirect(attribute, left))
+                left -= int(moves[-1][0][:, COUNT].sum())
+        relisted = draft.listing is not None and self.touches(draft.listing.rows)
+        store(self.ground, draft, relisted=relisted)
+        self.carry_out(moves)
+        if relisted:
+            self._count(draft.listing.rows[:, LCN:] if draft.listing else np.empty((0, 2), dtype=np.int64))
+        return not any(self.touches(attribute.runs) for attribute in draft.attributes)
+
+    def touches(self, rows: Numbers) -> bool:
+        """True if a run list has clusters in the region."""
+        stored = rows[rows[:, LCN] != HOLE]
+        return bool(overlapping(self.region, stored[:, LCN], stored[:, COUNT]).any())
+
+    def redirect(self, attribute: DraftAttribute, limit: int) -> Move:
+        """Give an attribute other clusters for at most ``limit`` that lie in the region. Raises NoSpace."""
+        stay, leave, _ = parted(attribute.runs, self.region, limit)
+        arrived = aligned(leave, self.room.take(int(leave[:, COUNT].sum())))
+        attribute.rows = merged(stay, arrived)
+        return leave, arrived
+
+    def carry_out(self, moves: list[Move]) -> None:
+        """Copy the content, take the new clusters and give the old ones back."""
+        for leave, arrived in moves:
+            self.ground.ledger.take(arrived[:, LCN:])
+            self._copy(leave, arrived)
+            self.ground.ledger.give(leave[:, LCN:])
+            self._count(leave[:, LCN:])
+
+    def _count(self, rows: Numbers) -> None:
+        self.given += (extents_of(rows) & self.region).total
+
+    def _copy(self, leave: Numbers, arrived: Numbers) -> None:
+        """What was itself filled in this transaction is written again, as a copy takes what was there before it."""
+        size, tx = self.ground.cluster_size, self.ground.tx
+        begin = sources(leave, arrived)
+        anew = overlapping(self._rewritten, begin, arrived[:, COUNT])
+        for source, (_, target, count), again in zip(begin.tolist(), arrived.tolist(), anew.tolist(), strict=True):
+            if not again:
+                tx.copy(source * size, target * size, count * size)
+                continue
+            for at in range(0, count * size, _PIECE):
+                part = min(_PIECE, count * size - at)
+                tx.write(target * size + at, tx.view.read(source * size + at, part))
