@@ -229,6 +229,16 @@ def test_mirror_of_the_first_records(small: Path, numbers: list[int]) -> None:
     assert all(f"record {number} is read from $MFTMirr" in notes for number in numbers)
 
 
+def test_mirror_of_large_clusters_has_more_records(filled: Filled, tmp_path: Path) -> None:
+    """One cluster of them, and so that of $Bitmap, too."""
+    path = tmp_path / "large.img"
+    run("cp", "--sparse=always", filled(next(recipe for recipe in MATRIX if recipe.name == "c64k"))[0], path)
+    healthy = opened(path).allocated()
+    poke(path, place_of(path, 0), bytes(12 * 1024))
+    assert opened(path).allocated() == healthy
+    assert "record 6 is read from $MFTMirr" in opened(path).info.notes
+
+
 def test_torn_first_record(small: Path) -> None:
     healthy = opened(small).allocated()
     poke(small, place_of(small, 0) + 510, b"\xab\xcd")

@@ -31,7 +31,9 @@ Numbers = NDArray[np.int64]
 
 WINDOW = 4 * MIB
 MIRRORED = 4
-"""So many records at least has $MFTMirr."""
+"""So many records at least has $MFTMirr; one cluster full where clusters are larger."""
+KEPT_EQUAL = 16
+"""So many of them at most are kept equal to those of $MFT."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Mft:
 
     def _mend_first_records(self) -> None:
         """Take those of the first records that are damaged from $MFTMirr."""
-        numbers = np.arange(min(MIRRORED, self.count), dtype=np.int64)
+        held = max(MIRRORED, self.boot.cluster_size // self.boot.record_size)
+        numbers = np.arange(min(held, KEPT_EQUAL, self.count), dtype=np.int64)
         for number in numbers[~self.read(numbers).in_use].tolist():
             place = self.boot.mftmirr_lcn * self.boot.cluster_size + number * self.boot.record_size
             with suppress(FilesystemDamaged, VolumeError):

@@ -10,7 +10,7 @@ from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 
 from inpart_ntfs.boot import parse_boot
 from inpart_ntfs.check.report import error, warning
-from inpart_ntfs.mft import MIRRORED
+from inpart_ntfs.mft import KEPT_EQUAL, MIRRORED
 from inpart_ntfs.structs import Number
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ def _check_backup(filesystem: NtfsFilesystem) -> Iterator[Finding]:
 
 
 def _check_mirror(filesystem: NtfsFilesystem) -> Iterator[Finding]:
-    """$MFTMirr has the first four records of $MFT, byte for byte; of more Windows takes no care."""
+    """$MFTMirr has the first records of $MFT, byte for byte; beyond ``KEPT_EQUAL`` nobody takes care."""
     mft, boot = filesystem.mft, filesystem.boot
     try:
         mirror = mft.content(mft.metadata(Number.MFT_MIRR))
     except FilesystemDamaged as damage:
         yield error("mft-mirror", "$MFTMirr", damage.message)
         return
-    count = min(mirror.size // boot.record_size, mft.count, MIRRORED)
+    count = min(mirror.size // boot.record_size, mft.count, KEPT_EQUAL)
     if count < MIRRORED:
         yield error("mft-mirror", "$MFTMirr", f"it has {count} records instead of at least {MIRRORED}")
     for number in range(count):
