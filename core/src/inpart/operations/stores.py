@@ -26,7 +26,8 @@ from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
 from inpart.partitions import Target
 from inpart.plugins import ask
-from inpart.volume import CountingVolume, Volume
+from inpart.scan import SharedVolume, shared_volumes
+from inpart.volume import Volume
 
 QUICK = (SearchMethod.AID, SearchMethod.CLAIMS, SearchMethod.FIXED)
 EVERY = (*QUICK, SearchMethod.PARTITION)
@@ -212,22 +213,25 @@ def _named_by_stream(session: Session, store: Store, image: StoredImage) -> Stor
 
 
 def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[Layout]) -> list[Sequence[Store]]:
-    """All layouts scan at the same time and backward, so that the medium is read once and the others read the cache."""
+    """All layouts scan at the same time, and the medium is read once for all of them."""
     warnings: list[str] = []
     stopped = threading.Event()
-    with session.progress.phase(_SCANS[search.method], volume.size * len(layouts)) as advance:
+    with session.progress.phase(_SCANS[search.method], volume.size) as advance:
 
         def count(size: int) -> None:
             if stopped.is_set():
                 raise Interrupted("the scan was stopped")
             advance(size)
 
+        def look(layout: Layout, shared: SharedVolume) -> Sequence[Store]:
+            try:
+                return ask(layout, partial(layout.locate, shared, search), (), warnings.append)
+            finally:
+                shared.leave()
+
         with ThreadPoolExecutor(max(1, len(layouts)), thread_name_prefix="inpart-scan") as pool:
-            counted = CountingVolume(volume, count)
-            asked = [
-                pool.submit(ask, layout, partial(layout.locate, counted, search), (), warnings.append)
-                for layout in layouts
-            ]
+            volumes = shared_volumes(volume, len(layouts), count)
+            asked = [pool.submit(look, *pair) for pair in zip(layouts, volumes, strict=True)]
             try:
                 answers = [future.result() for future in asked]
             except BaseException:

@@ -17,6 +17,7 @@ from inpart.extents import Extents
 from inpart.units import SECTOR
 from inpart.volume.base import Buffer, Volume
 from inpart.volume.busy import users_of
+from inpart.volume.fetcher import FileFetcher
 from inpart.volume.medium import MediumVolume
 from inpart.volume.writer import FileWriter
 
@@ -50,6 +51,7 @@ class FileVolume(Volume):
         self.access = access
         self.writable = access is Access.WRITE
         self._writer: FileWriter | None = None
+        self._fetcher: FileFetcher | None = None
         self._fd = self._open()
         try:
             self._describe()
@@ -139,6 +141,15 @@ class FileVolume(Volume):
             raise VolumeError(f"{self.name}: cannot read at {offset}: {error.strerror}") from error
         return data if len(data) == length else super().read(offset, length)
 
+    def fetch(self, offset: int, buffer: memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        self._settle(offset, len(buffer))
+        if self._fetcher is None:
+            self._fetcher = FileFetcher(self._fd)
+        done = self._fetcher.fetch(offset, buffer)
+        if done < len(buffer):
+            self.readinto(offset + done, buffer[done:])
+
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         if self._writer is None:
@@ -199,6 +210,9 @@ class FileVolume(Volume):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._fetcher is not None:
+            self._fetcher.close()
+            self._fetcher = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

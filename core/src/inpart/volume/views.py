@@ -30,6 +30,10 @@ class SliceVolume(Volume):
         self.check_bounds(offset, length)
         return self.parent.read(self.start + offset, length)
 
+    def fetch(self, offset: int, buffer: memoryview) -> None:
+        self.check_bounds(offset, len(buffer))
+        self.parent.fetch(self.start + offset, buffer)
+
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         self.parent.write(self.start + offset, data)

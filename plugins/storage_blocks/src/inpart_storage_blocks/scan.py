@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from inpart.extents import Extents, Pairs
 from inpart.scan import scan_windows
-from inpart.units import MIB, SECTOR
+from inpart.units import SECTOR
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
 from inpart_storage_blocks.pieces import ALIKE, PIECE, Pieces, merged
 from inpart_storage_blocks.structs import HEADER, HEADER_SIZE, MAGIC_WORD, Headers, Kind, is_proven
 
-WINDOW = MIB
 MOST_PIECES = 1 << 19
 MOST_CONTROLS = 1 << 16
 _COMPACT_AT = 1 << 16
@@ -129,7 +128,7 @@ def scan(volume: Volume, extents: Extents | None = None) -> Marks:
     """The blocks on all of ``volume``, or in ``extents`` of it."""
     collector = Collector()
     for start, end in extents or Extents.span(0, volume.size):
-        for low, view in scan_windows(volume, backward=False, window=WINDOW, start=start, end=end):
+        for low, view in scan_windows(volume, start=start, end=end):
             collector.add(low, view)
     return collector.finish()
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from inpart.errors import IntegrityError, VolumeError
 from inpart.extents import Extents
-from inpart.units import GIB, KIB, MIB, SECTOR, align_down
+from inpart.scan import scan_windows
+from inpart.units import MIB, SECTOR, align_down
 from inpart.volume import Volume
 
 from inpart_storage_contiguous.headers import (
@@ -23,11 +24,6 @@ from inpart_storage_contiguous.structs import (
     is_sealed,
 )
 
-REGION = 16 * MIB
-WINDOW = 2 * MIB
-_STEP = GIB
-_GAP = 64 * KIB
-_RETRY = 64 * KIB
 _MASK = np.uint64((1 << 8 * len(FAMILY)) - 1)
 _FAMILY = np.uint64(int.from_bytes(FAMILY, "little"))
 MAX_BYTES_KEPT = 64 * MIB
@@ -90,24 +86,11 @@ class Marks:
 def scan(volume: Volume, start: int, end: int, marks: Marks) -> None:
     """Add to ``marks`` every intact structure that starts in ``[start, end)`` at a multiple of 512 bytes.
 
-    Goes backward in regions large enough for a disk with a moving head, each read forward in windows small enough
-    for a processor's cache.
+    The highest place comes first.
     """
-    start, stop = align_down(max(start, 0), SECTOR), min(end, volume.size)
-    buffer = memoryview(bytearray(min(WINDOW, max(stop - start, 0))))
-    while stop > start:
-        low = max(start, align_down(stop - 1, _STEP))
-        extents = volume.data_extents(low, stop).align_out(_GAP).clip(low, stop)
-        for first, last in extents.split(REGION)[::-1].tolist():
-            sealed = [
-                found
-                for at in range(first, last, WINDOW)
-                for offset, window in _read(volume, at, buffer[: min(WINDOW, last - at)])
-                for found in _sealed(volume, offset, window)
-            ]
-            for offset, header in reversed(sealed):
-                _add(offset, header, marks)
-        stop = low
+    for low, window in scan_windows(volume, start=align_down(max(start, 0), SECTOR), end=min(end, volume.size)):
+        for offset, header in reversed(list(_sealed(volume, low, window))):
+            _add(offset, header, marks)
 
 
 def scan_extents(volume: Volume, extents: Extents, marks: Marks) -> None:
@@ -146,19 +129,3 @@ def _add(offset: int, header: bytes, marks: Marks) -> None:
             marks.add_table(offset, TableHeader.unpack(header))
     except IntegrityError:
         return
-
-
-def _read(volume: Volume, offset: int, buffer: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The bytes at ``offset``; where the medium cannot be read, in small pieces without the unreadable ones."""
-    try:
-        volume.readinto(offset, buffer)
-    except VolumeError:
-        for at in range(0, len(buffer), _RETRY):
-            piece = buffer[at : at + _RETRY]
-            try:
-                volume.readinto(offset + at, piece)
-            except VolumeError:
-                continue
-            yield offset + at, piece
-    else:
-        yield offset, buffer

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inpart.errors import UsageError, VolumeError
-from inpart.units import MIB, SECTOR, align_down
+from inpart.errors import UsageError
+from inpart.scan.reading import Progress, Report, read_window, windows_of
+from inpart.scan.shared import GRID, SharedVolume
+from inpart.units import MIB, SECTOR
 from inpart.volume import Volume
 
-Report = Callable[[int, int], None]
-
 _KEY = 4
-_SMALLEST_READ = 4096
-_WINDOWS_PER_SPAN = 64
 
 
 def scan_magics(
@@ -27,7 +25,7 @@ def scan_magics(
     window: int = 4 * MIB,
     start: int = 0,
     end: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     unreadable: Report | None = None,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, magic) wherever one of ``magics`` stands at ``start + k * step``, from the end or the start on.
@@ -59,37 +57,44 @@ def scan_windows(
     window: int = 4 * MIB,
     start: int = 0,
     end: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     unreadable: Report | None = None,
 ) -> Iterator[tuple[int, memoryview]]:
     """The whole steps of ``[start, end)`` as (offset, bytes), for searches that look at many structures at a time.
 
-    The bytes are valid until the next window is asked for; otherwise as ``scan_magics``.
+    The bytes are valid until the next window is asked for; otherwise as ``scan_magics``. A backward search through
+    all of a ``SharedVolume`` gets windows of its size.
     """
     stop = volume.size if end is None else end
     stop -= (stop - start) % step
+    whole = start == 0 and volume.size - stop < step
+    if isinstance(volume, SharedVolume) and backward and whole and GRID % step == 0:
+        yield from _shared(volume, step, progress, unreadable)
+        return
     buffer = bytearray(max(window - window % step, step))
-    for low, high in _windows(volume, start, stop, step, len(buffer), backward, progress):
+    for low, high in windows_of(volume, start, stop, step, len(buffer), backward, progress):
         view = memoryview(buffer)[: high - low]
-        _read(volume, low, view, unreadable)
+        read_window(volume, low, view, unreadable)
         yield low, view
         if progress is not None:
             progress(high - low)
 
 
-def _windows(
-    volume: Volume, start: int, stop: int, step: int, size: int, backward: bool, progress: Callable[[int], None] | None
-) -> Iterator[tuple[int, int]]:
-    """Runs of at most ``size`` bytes that may hold data, on the grid of steps from ``start``."""
-    span = size * _WINDOWS_PER_SPAN
-    lows = range(start, stop, span)
-    for low in reversed(lows) if backward else lows:
-        high = min(low + span, stop)
-        data = volume.data_extents(low, high).shift(-start).align_out(step)
-        pieces = (data.clip(low - start, high - start).split(size) + start).tolist()
+def _shared(
+    volume: SharedVolume, step: int, progress: Progress | None, unreadable: Report | None
+) -> Iterator[tuple[int, memoryview]]:
+    """The windows that all threads read together."""
+    done = volume.size - volume.size % step
+    for low, view, bad in volume.windows():
+        if unreadable is not None:
+            for first, last in bad:
+                unreadable(first, last)
+        yield low, view[: len(view) - len(view) % step]
         if progress is not None:
-            progress(high - low - sum(last - first for first, last in pieces))
-        yield from reversed(pieces) if backward else pieces
+            progress(done - low)
+            done = low
+    if progress is not None:
+        progress(done)
 
 
 def _candidates(view: memoryview, step: int, keys: NDArray[np.uint32]) -> list[int]:
@@ -100,18 +105,3 @@ def _candidates(view: memoryview, step: int, keys: NDArray[np.uint32]) -> list[i
         found |= words == key
     offsets: list[int] = (np.flatnonzero(found) * step).tolist()
     return offsets
-
-
-def _read(volume: Volume, offset: int, view: memoryview, unreadable: Report | None) -> None:
-    """Fill ``view``; halves what fails down to a few sectors, and zeroes those."""
-    try:
-        volume.readinto(offset, view)
-    except VolumeError:
-        if len(view) <= _SMALLEST_READ:
-            view[:] = bytes(len(view))
-            if unreadable is not None:
-                unreadable(offset, offset + len(view))
-            return
-        half = max(align_down(len(view) // 2, _SMALLEST_READ), _SMALLEST_READ)
-        _read(volume, offset, view[:half], unreadable)
-        _read(volume, offset + half, view[half:], unreadable)
