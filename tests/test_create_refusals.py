@@ -10,7 +10,14 @@ import pytest
 from fatmaker import Recipe, copy_in, fsck, make_partition
 from inpart import plugins
 from inpart.contracts import State
-from inpart.errors import FilesystemUnclean, FilesystemUnsupported, InpartError, IntegrityError, NoSpace
+from inpart.errors import (
+    FilesystemDamaged,
+    FilesystemUnclean,
+    FilesystemUnsupported,
+    InpartError,
+    IntegrityError,
+    NoSpace,
+)
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.session import Session
@@ -73,3 +80,20 @@ def test_an_empty_directory_of_that_name_is_used(session: Session, path: Path) -
     create(session, str(path), CreateOptions("first"))
     assert fsck(path).complaints == ()
     assert [row.name for row in list_images(session, str(path)).images] == ["first"]
+
+
+def test_a_damaged_file_system_and_no_file_is_left(session: Session, path: Path, tmp_path: Path) -> None:
+    """Inside the partition it is checked before anything is written, outside while the file is written."""
+    copy_in(path, {"lost.bin": bytes(range(256)) * 64})
+    content = bytearray(path.read_bytes())
+    root = content.find(b"LOST    BIN")
+    content[root] = 0xE5
+    path.write_bytes(content)
+    assert fsck(path).complaints
+    refused(session, path, FilesystemDamaged, "the file system is damaged")
+    target = tmp_path / "out.ipi"
+    with pytest.raises(FilesystemDamaged, match="the file system is damaged"):
+        create(session, str(path), CreateOptions("first", to=target))
+    with pytest.raises(FilesystemDamaged, match="the file system is damaged"):
+        create(session, str(path), CreateOptions("first", to=target, dry_run=True))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [path.name]

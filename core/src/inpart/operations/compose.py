@@ -11,14 +11,14 @@ from inpart.contracts import (
     FilesystemEditor,
     FilesystemProvider,
     Place,
-    Severity,
     Store,
     SystemArea,
 )
 from inpart.errors import FilesystemError, IntegrityError, NoSpace
 from inpart.extents import Extents, Runs
 from inpart.operations.filesystems import find_filesystem
-from inpart.operations.partition import describe, edit
+from inpart.operations.health import describe, errors_of
+from inpart.operations.partition import edit
 from inpart.operations.session import Session
 from inpart.transaction import Transaction
 from inpart.units import format_size
@@ -184,7 +184,7 @@ def _make_room(
 
 
 def _prove(final: Filesystem) -> None:
-    errors = [finding for finding in final.check() if finding.severity is Severity.ERROR]
+    errors = errors_of(final)
     if errors:
         raise IntegrityError(f"the image's file system is damaged: {describe(errors)}", hint="choose another image")
 

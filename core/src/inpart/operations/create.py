@@ -15,9 +15,10 @@ from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage
 from inpart.operations.aids import refresh_aids
 from inpart.operations.estimate import Estimate, estimate_stream
 from inpart.operations.files_out import NewFile
+from inpart.operations.health import Checking
 from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
 from inpart.operations.images import open_reader
-from inpart.operations.partition import Mounted, open_as_it_is, open_healthy, open_stores
+from inpart.operations.partition import Mounted, open_as_it_is, open_clean, open_healthy, open_stores
 from inpart.operations.placing import Placement, plan_placement, store_stream
 from inpart.operations.readback import read_back_file, read_back_store
 from inpart.operations.scope import Scope, Selection, scope_of
@@ -81,6 +82,8 @@ def _create(session: Session, address: str, options: CreateOptions) -> CreateRep
     with open_target(address, access) as target:
         if outside and options.selection.all_sectors:
             mounted = open_as_it_is(session, target.volume)
+        elif outside:
+            mounted = open_clean(session, target.volume, options.allow)
         else:
             mounted = open_healthy(session, target.volume, options.allow)
         located = open_stores(session, target.volume)
@@ -143,14 +146,23 @@ class _Job:
         return self.report(estimate, written[0].stream_size, vacated, placement)
 
     def into_file(self, path: Path) -> CreateReport:
-        scope = scope_of(self.mounted, self.options.selection)
-        estimate = self.estimate(scope)
-        if self.options.dry_run:
-            return self.report(estimate, 0, 0, None)
-        with NewFile(path) as file:
-            image = self.write(scope, file.write)
-            file.flush()
-            read_back_file(self.session, file.path, self.parent)
+        """The partition is checked while its image is written, and the file is given its name only afterwards."""
+        with Checking(self.mounted.provider, self.target.volume) as checking:
+            scope = scope_of(self.mounted, self.options.selection)
+            estimate = self.estimate(scope)
+            if self.options.dry_run:
+                checking.finish()
+                return self.report(estimate, 0, 0, None)
+
+            def write(data: Buffer) -> None:
+                checking.poll()
+                file.write(data)
+
+            with NewFile(path) as file:
+                image = self.write(scope, write)
+                checking.finish()
+                file.flush()
+                read_back_file(self.session, file.path, self.parent)
         return self.report(estimate, image.stream_size, 0, None)
 
     def estimate(self, scope: Scope) -> Estimate:

@@ -9,13 +9,12 @@ from inpart.contracts import (
     Filesystem,
     FilesystemEditor,
     FilesystemProvider,
-    Finding,
     SearchMethod,
-    Severity,
     State,
 )
-from inpart.errors import FilesystemDamaged, FilesystemError, FilesystemUnclean, FilesystemUnsupported, IntegrityError
+from inpart.errors import FilesystemError, FilesystemUnclean, FilesystemUnsupported, IntegrityError
 from inpart.operations.filesystems import UNCLEAN, find_filesystem
+from inpart.operations.health import errors_of, refuse_errors
 from inpart.operations.journals import refuse_unfinished
 from inpart.operations.raw import RawPartition, RawProvider
 from inpart.operations.session import Session
@@ -56,8 +55,15 @@ def edit(provider: FilesystemProvider, volume: Volume) -> FilesystemEditor:
 def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = ()) -> Mounted:
     """The file system of ``volume``, checked, for making an image of it.
 
-    Raises FilesystemDamaged with what the check found, FilesystemUnclean for a state that is not in ``allowed``.
+    Raises FilesystemDamaged with what the check found, and what ``open_clean`` raises.
     """
+    mounted = open_clean(session, volume, allowed)
+    refuse_errors(volume.name, errors_of(mounted.filesystem))
+    return mounted
+
+
+def open_clean(session: Session, volume: Volume, allowed: Collection[State] = ()) -> Mounted:
+    """The file system of ``volume``, not checked. Raises FilesystemUnclean for a state that is not in ``allowed``."""
     provider, filesystem = _recognised(session, volume)
     for note in filesystem.info.notes:
         session.warn(note)
@@ -66,12 +72,6 @@ def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = 
         raise FilesystemUnclean(
             f"{volume.name}: the file system {UNCLEAN[state]}",
             hint=f"mount and unmount it, or check it, with its own tools; or allow it with --allow-{state.value}",
-        )
-    errors = [finding for finding in filesystem.check() if finding.severity is Severity.ERROR]
-    if errors:
-        raise FilesystemDamaged(
-            f"{volume.name}: the file system is damaged; {describe(errors)}",
-            hint="repair it with its own checker first; `inpart verify --level fs` shows all findings",
         )
     return Mounted(volume, provider, filesystem)
 
@@ -93,13 +93,6 @@ def _recognised(session: Session, volume: Volume) -> tuple[FilesystemProvider, F
     except FilesystemError:
         refuse_unfinished(session, volume, locate(session, volume, (SearchMethod.FIXED,)).stores)
         raise
-
-
-def describe(findings: list[Finding]) -> str:
-    """The first few findings in one line."""
-    shown = "; ".join(f"{finding.where}: {finding.message}" for finding in findings[:_SHOWN])
-    more = len(findings) - _SHOWN
-    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 def open_stores(session: Session, volume: Volume) -> Located:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inpart.contracts import SearchMethod, Severity
+from inpart.contracts import SearchMethod
 from inpart.errors import IntegrityError
 from inpart.image import ImageReader
+from inpart.operations.health import describe, errors_of
 from inpart.operations.images import open_reader
-from inpart.operations.partition import Mounted, describe
+from inpart.operations.partition import Mounted
 from inpart.operations.session import Session
 from inpart.operations.stores import locate
 from inpart.volume import FileVolume
@@ -20,7 +21,7 @@ DAMAGED = "`inpart verify` names the files that are hit; choose another image"
 def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None:
     """Find the image as anybody would, check the file system and every stored byte. Raises IntegrityError."""
     mounted.volume.forget()
-    errors = [finding for finding in mounted.reopened().filesystem.check() if finding.severity is Severity.ERROR]
+    errors = errors_of(mounted.reopened().filesystem)
     if errors:
         raise IntegrityError(f"after the image was written the file system has errors: {describe(errors)}")
     located = locate(session, mounted.volume, (SearchMethod.CLAIMS,))

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inpart.contracts import Severity
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
 from inpart.image import ImageReader
 from inpart.operations.compose import Composition
 from inpart.operations.copying import CopyRequest, Written, copy_extents, read_back
-from inpart.operations.partition import describe
+from inpart.operations.health import describe, errors_of
 from inpart.operations.session import Session
 from inpart.transaction import RestoreRecord, clear_restore_record, write_restore_record
 from inpart.volume import Volume
@@ -91,6 +90,6 @@ def _prove(session: Session, job: Rewrite, written: Written) -> None:
     if job.composition.provider is None:
         return
     filesystem = job.composition.provider.open(job.target)
-    errors = [finding for finding in filesystem.check() if finding.severity is Severity.ERROR]
+    errors = errors_of(filesystem)
     if errors:
         raise IntegrityError(f"{job.target.name}: after the restore the file system has errors: {describe(errors)}")
