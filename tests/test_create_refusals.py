@@ -87,7 +87,7 @@ def test_a_damaged_file_system_and_no_file_is_left(session: Session, path: Path,
     copy_in(path, {"lost.bin": bytes(range(256)) * 64})
     content = bytearray(path.read_bytes())
     root = content.find(b"LOST    BIN")
-    content[root] = 0xE5
+    content[root + 28 : root + 32] = (1 << 20).to_bytes(4, "little")
     path.write_bytes(content)
     assert fsck(path).complaints
     refused(session, path, FilesystemDamaged, "the file system is damaged")
