@@ -86,7 +86,7 @@ def refuse_stranger(aid: PartitionAid, home: Home) -> None:
 
 
 def records_on_disk(session: Session, aid: RecoveryAid, volume: Volume, target: Target | None) -> list[AidRecord]:
-    """What ``aid`` shows by itself: on ``volume``, in a partition of its own, and where a disk has lost its table."""
+    """What ``aid`` shows by itself: on ``volume``, in a partition of its own, and where a table no longer names it."""
     if not isinstance(aid, PartitionAid):
         records = _found(session, aid, volume)
     elif target is not None:
@@ -95,7 +95,7 @@ def records_on_disk(session: Session, aid: RecoveryAid, volume: Volume, target: 
         ]
     else:
         return []
-    if records or target is None or target.table is not None or filesystem_at(target.whole, 0):
+    if records or target is None or target.entry is not None or filesystem_at(target.whole, 0):
         return records
     disk = target.whole
     views = (SliceVolume(disk, start, disk.size - start) for start in _likely_starts(disk))

@@ -42,9 +42,9 @@ def partitions_of_device(path: Path) -> tuple[DevicePartition, ...]:
 
 
 def node_of(path: Path, start: int, size: int) -> Path | None:
-    """The kernel's device node for exactly this part of a disk."""
-    parts = partitions_of_device(path)
-    return next((part.node for part in parts if part.start == start and part.size == size), None)
+    """The device node, if there is one, for exactly this part of a disk."""
+    nodes = [part.node for part in partitions_of_device(path) if (part.start, part.size) == (start, size)]
+    return next((node for node in nodes if node.exists()), None)
 
 
 def _sys_directory(path: Path) -> Path | None:
