@@ -79,13 +79,16 @@ class FilesystemEditorKit(FilesystemTreeKit):
     def test_e4_clusters_pass_between_files(self, variant: str) -> None:
         """E4: one call may replace files and pass clusters from one to another; what nobody keeps becomes free."""
         volume = self.specimen(variant).volume()
-        first, second, third = self._random_claims(volume, seed=4)
-        one, other, own, new = first.runs, second.runs, first.name, second.name
-        for here, there in ((one, other), (other, one), (other + one, third.runs), (other, one)):
-            wanted = [Claim(own, here, here.total), Claim(new, there, there.total - 1)]
-            self._change(volume, "E4", _claiming(wanted))
+        first, second, _ = self._random_claims(volume, seed=4)
+        self._change(volume, "E4", _claiming([first, second]))
+        third = self._random_claims(volume, seed=44)[2].runs
+        room = third.slice(0, self.directory_clusters * self.editor(volume).info.cluster_size)
+        one, other, spare = first.runs, second.runs, third.slice(room.total, third.total)
+        for here, there in ((other, one), (other + one, spare), (other, one)):
+            wanted = [Claim(first.name, here, here.total), Claim(second.name, there, there.total - 1)]
+            self._change(volume, "E4", _claiming(wanted, room))
             self._expect_claims(volume, "E4", wanted)
-        assert self.editor(volume).free().covers(third.runs.extents()), "E4: what nobody keeps is not free"
+        assert self.editor(volume).free().covers(spare.extents()), "E4: what nobody keeps is not free"
 
     def test_e5_release_gives_back(self, variant: str) -> None:
         """E5: released files are gone and their clusters free; with the last one the directory goes."""
@@ -163,6 +166,7 @@ class FilesystemEditorKit(FilesystemTreeKit):
         first, second, third = self._random_claims(start, seed=10)
         if what != "claim":
             self._change(start, "E10", _claiming((first, second)))
+            third = self._random_claims(start, seed=100)[2]
         region, avoid = self._regions(start, seed=10)
         passed = (replace(first, runs=second.runs, size=second.size), replace(second, runs=third.runs, size=third.size))
         changes: dict[str, Change[object]] = {
@@ -278,9 +282,9 @@ class FilesystemEditorKit(FilesystemTreeKit):
         raise AssertionError(f"E6: not done after {_BATCHES} batches")
 
 
-def _claiming(claims: Sequence[Claim]) -> Change[None]:
-    """The change that claims files and leaves the choice of the directory's clusters to the editor."""
-    return lambda fs, tx: fs.claim(claims, tx, directory=Runs())
+def _claiming(claims: Sequence[Claim], directory: Runs | None = None) -> Change[None]:
+    """The change that claims files; without ``directory`` the choice of its clusters is left to the editor."""
+    return lambda fs, tx: fs.claim(claims, tx, directory=directory or Runs())
 
 
 def _as_set(claims: Sequence[Claim]) -> set[tuple[str, Runs, int]]:

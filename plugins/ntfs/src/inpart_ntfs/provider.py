@@ -8,7 +8,7 @@ from inpart.units import format_size
 from inpart.volume import Volume
 
 from inpart_ntfs.boot import find_boot
-from inpart_ntfs.filesystem import NtfsFilesystem
+from inpart_ntfs.editor import NtfsEditor
 from inpart_ntfs.mft import Mft
 
 
@@ -42,4 +42,4 @@ class NtfsProvider:
 
     def open(self, volume: Volume) -> Filesystem:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
-        return NtfsFilesystem(volume)
+        return NtfsEditor(volume)

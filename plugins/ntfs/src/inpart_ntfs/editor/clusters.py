@@ -17,6 +17,12 @@ def in_clusters(extents: Extents, cluster_size: int) -> Extents:
     return Extents(extents.align_out(cluster_size).array // cluster_size)
 
 
+def largest_first(extents: Extents) -> Numbers:
+    """Extents of cluster numbers as rows of first cluster and count, so that what is taken lies in few pieces."""
+    rows = rows_of(extents)
+    return rows[np.argsort(-rows[:, 1], kind="stable")]
+
+
 def run_rows(runs: Runs, cluster_size: int) -> Numbers:
     """Rows of first cluster and count."""
     return runs.array // cluster_size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,9 @@ class _Supply:
     """Where an extension record of $MFT comes from."""
 
     ground: Ground
-    take_record: Callable[[], tuple[int, int]]
+
+    def take_record(self) -> tuple[int, int]:
+        return self.ground.ledger.new_reserved_record()
 
     def take_clusters(self, count: int) -> Numbers:
         return self.ground.room.take(count)
@@ -60,11 +61,10 @@ def empty_record(number: int, size: int, version: tuple[int, int]) -> bytes:
     return bytes(raw)
 
 
-def grow(ground: Ground, take_record: Callable[[], tuple[int, int]]) -> None:
+def grow(ground: Ground) -> None:
     """Add records to $MFT, in its own clusters behind its end if there are any, else in new ones.
 
-    ``take_record`` gives a record to go on in, where the run list of $MFT does not fit in those that it has. Raises
-    NoSpace, FilesystemUnsupported.
+    Raises NoSpace, FilesystemUnsupported.
     """
     draft = load(ground.mft, Number.MFT)
     data, bitmap = required(draft, AttributeType.DATA), required(draft, AttributeType.BITMAP)
@@ -80,7 +80,7 @@ def grow(ground: Ground, take_record: Callable[[], tuple[int, int]]) -> None:
     data.data_size = data.initialized_size = last * size
     lengthen_bitmap(ground, bitmap, -(-last // 64) * 8, ground.room.take)
     ground.ledger.settle_taken()
-    packed = pack(draft, ground.geometry, _Supply(ground, take_record), replaced=True)
+    packed = pack(draft, ground.geometry, _Supply(ground), replaced=True)
     for number, image in (*packed.fresh.items(), *packed.changed.items(), (draft.number, packed.base)):
         ground.write_record(number, image, Stage.LINK)
     ground.reopen()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _HINT = "run chkdsk on it first"
 _SPAN = 4096
 """Bits that are changed together: those of 512 bytes."""
+_RESERVED = 16
+"""Records from here up to FIRST_USER are for more of the run list of $MFT."""
 
 
 class Ledger:
@@ -38,9 +40,8 @@ class Ledger:
         self._taken: list[Numbers] = []
         self._given: list[Numbers] = []
         self._spans: set[int] = set()
-        self._taken_records: list[int] = []
+        self._taken_records: dict[int, None] = {}
         self._given_records: dict[Stage, list[int]] = {}
-        self._spare = 0
         self._free = self._free_records(FIRST_USER)
 
     def take(self, rows: Numbers) -> None:
@@ -58,24 +59,25 @@ class Ledger:
         return len(self._spans) + sum(map(len, self._given_records.values()))
 
     def new_record(self) -> tuple[int, int]:
-        """A record that was free, and the sequence number to use. Raises NoSpace.
-
-        $MFT grows before the last free record is used, as it may need that itself.
-        """
-        number, self._spare = self._spare or next(self._free, 0), 0
-        self._spare = next(self._free, 0) if number else 0
-        if not self._spare:
+        """A record that was free, and the sequence number to use; $MFT grows if none is. Raises NoSpace."""
+        number = next(self._free, 0)
+        if not number:
             first = self._ground.mft.count
-            grow(self._ground, lambda: self._use(number))
+            grow(self._ground)
             self._free = self._free_records(first)
-            number = number if number and number not in self._taken_records else next(self._free)
+            number = next(self._free)
+        return self._use(number)
+
+    def new_reserved_record(self) -> tuple[int, int]:
+        """One of the records that are kept for where $MFT itself lies. Raises NoSpace."""
+        number = next(self._free_records(_RESERVED, FIRST_USER), 0)
+        if not number:
+            raise NoSpace("$MFT is full, and where it lies does not fit in its records", hint="delete some files")
         return self._use(number)
 
     def _use(self, number: int) -> tuple[int, int]:
-        """Take a record. Raises NoSpace for number 0, which stands for none."""
-        if not number:
-            raise NoSpace("$MFT is full, and where it lies does not fit in its records", hint="delete some files")
-        self._taken_records.append(number)
+        """Take a record; it and its sequence number."""
+        self._taken_records[number] = None
         records = self._ground.mft.read(np.array([number], dtype=np.int64))
         if records.in_use.any():
             message = f"record {number} is in use, but the bitmap of $MFT says that it is free"
@@ -91,7 +93,7 @@ class Ledger:
     def settle_taken(self) -> None:
         """Enter what was taken so far into the bitmaps."""
         taken, self._taken = _joined(self._taken), []
-        records, self._taken_records = _bits(self._taken_records), []
+        records, self._taken_records = _bits(list(self._taken_records)), {}
         self._enter(Number.BITMAP, AttributeType.DATA, taken, 1, Stage.ALLOCATE)
         self._enter(Number.MFT, AttributeType.BITMAP, records, 1, Stage.ALLOCATE)
 
@@ -105,14 +107,15 @@ class Ledger:
         self._given_records = {}
         self._desk.freed |= given
 
-    def _free_records(self, first: int) -> Iterator[int]:
-        """Free records from ``first`` on that were not given back in this transaction."""
+    def _free_records(self, first: int, end: int | None = None) -> Iterator[int]:
+        """Free records from ``first`` on that were neither taken nor given back in this transaction."""
         mft = self._ground.mft
+        count = min(mft.count, end or mft.count)
         bitmap = mft.metadata(Number.MFT, AttributeType.BITMAP)
-        for start, data in windows(mft.content(bitmap), mft.count):
-            bits = np.unpackbits(data, bitorder="little")[: mft.count - start]
+        for start, data in windows(mft.content(bitmap), count):
+            bits = np.unpackbits(data, bitorder="little")[: count - start]
             for number in (np.flatnonzero(bits == 0) + start).tolist():
-                if number >= first and number not in self._desk.spent:
+                if number >= first and number not in self._desk.spent and number not in self._taken_records:
                     yield number
 
     def _enter(self, number: int, kind: int, bits: Extents, value: int, stage: Stage) -> None:

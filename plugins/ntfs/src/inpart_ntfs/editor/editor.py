@@ -1,0 +1,55 @@
+"""NTFS as a file system of the contract: the editor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inpart.contracts import Claim, Edits, FilesystemEditor, Place, Vacated
+from inpart.extents import Extents, Runs
+
+from inpart_ntfs.editor.adapt import adapt
+from inpart_ntfs.editor.claim import Claimer
+from inpart_ntfs.editor.home import read_claims
+from inpart_ntfs.editor.vacate import Vacater
+from inpart_ntfs.filesystem import NtfsFilesystem
+from inpart_ntfs.runs import byte_extents
+from inpart_ntfs.structs import Number
+
+
+class NtfsEditor(NtfsFilesystem, FilesystemEditor):
+    """An NTFS file system whose files can be moved, and that can be made to own given clusters."""
+
+    def free(self) -> Extents:
+        return self.used.complement(0, self.boot.data_end)
+
+    def immovable(self) -> Extents:
+        """The clusters of the boot sector, and bad ones."""
+        rows = self.mft.metadata(Number.BOOT).rows
+        boot = byte_extents(rows[:, 1], rows[:, 2], self.boot.cluster_size)
+        return boot | self.bad
+
+    def vacate(self, region: Extents, tx: Edits, *, avoid: Extents) -> Vacated:
+        """Raises also FilesystemDamaged for what belongs to no file or to several."""
+        result = Vacater(tx, region.clip(0, self.boot.data_end), avoid).run()
+        self.refresh()
+        return result
+
+    def claim(self, claims: Sequence[Claim], tx: Edits, *, directory: Runs) -> None:
+        """Raises also UsageError for names and runs that cannot be."""
+        if claims:
+            Claimer(tx).claim(claims, directory)
+            self.refresh()
+
+    def release(self, names: Sequence[str], tx: Edits) -> None:
+        """Raises UsageError for a name that is not in ``/.inpart``."""
+        if names:
+            Claimer(tx).release(names)
+            self.refresh()
+
+    def claims(self) -> tuple[Claim, ...]:
+        return read_claims(self)
+
+    def adapt(self, place: Place, tx: Edits) -> None:
+        """Raises NoSpace if the file system is larger than its new partition."""
+        adapt(tx, self.found, place)
+        self.refresh()
