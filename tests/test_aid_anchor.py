@@ -1,0 +1,123 @@
+"""Anchors in reserved places of ext and FAT32: found in a wrecked partition, and on a disk that lost its table."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from extmaker import e2fsck
+from fatmaker import Recipe, fill, make_partition
+from inpart import plugins
+from inpart.contracts import AidState
+from inpart.operations.aids import aid_check, aid_show, aid_sync, aid_write
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.images import list_images
+from inpart.operations.locate import locate_images
+from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.session import Policy, Session
+from inpart.operations.stores import EVERY
+from inpart.units import MIB
+
+START = 3 * MIB
+LOADER = b"\xeb\x3c\x90" + b"loader" * 80 + bytes(27) + b"\x55\xaa"
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    return Session(plugins.load(), Policy(aids=("reserved",)))
+
+
+def make_ext(path: Path, block: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(12 * MIB)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", str(block), path], check=True)
+    return path
+
+
+def put(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def on_disk(part: Path) -> Path:
+    disk = part.with_name("disk.img")
+    disk.write_bytes(bytes(START) + part.read_bytes() + bytes(2 * MIB))
+    table = f"start={START // 512}, size={part.stat().st_size // 512}, type=83\n"
+    subprocess.run(["sfdisk", "-q", disk], input=table, text=True, check=True, capture_output=True)
+    return disk
+
+
+def ways(session: Session, address: str) -> list[tuple[str, str]]:
+    return [(row.name, row.method) for row in list_images(session, address, EVERY).images]
+
+
+@pytest.mark.parametrize("block", [1024, 2048, 4096])
+def test_an_anchor_in_ext_leads_back(session: Session, tmp_path: Path, block: int) -> None:
+    path = make_ext(tmp_path / "part.img", block)
+    for name in ("first", "second"):
+        create(session, str(path), CreateOptions(name))
+        (record,) = aid_show(session, str(path))
+        assert [image.name for image in record.images][-1] == name
+    assert aid_check(session, str(path)).in_sync
+    assert e2fsck(path) == []
+    put(path, 4096, bytes(4 * MIB))
+    put(path, 1024, bytes(1024))
+    assert ways(session, str(path)) == [("first", "aid"), ("second", "aid")]
+    restore(session, str(path), RestoreOptions("first"))
+    assert e2fsck(path) == []
+    assert aid_check(session, str(path)).in_sync
+
+
+@pytest.mark.parametrize(("block", "state"), [(1024, AidState.MISSING), (4096, AidState.IN_SYNC)])
+def test_a_boot_loader_stays(session: Session, tmp_path: Path, block: int, state: AidState) -> None:
+    path = make_ext(tmp_path / "part.img", block)
+    put(path, 0, LOADER)
+    create(session, str(path), CreateOptions("first"))
+    (row,) = aid_sync(session, str(path)).aids
+    assert row.state is state
+    assert path.read_bytes()[:1024] == LOADER.ljust(1024, b"\0")
+    assert e2fsck(path) == []
+
+
+def test_a_boot_loader_that_came_later_stays(session: Session, tmp_path: Path) -> None:
+    path = make_ext(tmp_path / "part.img", 1024)
+    create(session, str(path), CreateOptions("first"))
+    put(path, 0, LOADER)
+    create(session, str(path), CreateOptions("second"))
+    assert path.read_bytes()[:512] == LOADER
+    assert aid_check(session, str(path)).aids[0].state is not AidState.IN_SYNC
+    assert ways(session, str(path))[-1][0] == "second"
+    restore(session, str(path), RestoreOptions("second"))
+    assert path.read_bytes()[:512] == LOADER
+
+
+@pytest.mark.parametrize("kind", ["ext", "fat32"])
+def test_a_disk_without_its_table_shows_the_anchor(session: Session, tmp_path: Path, kind: str) -> None:
+    if kind == "ext":
+        part = make_ext(tmp_path / "part.img", 4096)
+    else:
+        part = make_partition(tmp_path / "part.img", Recipe("fat32", 40 * MIB, ("-F32", "-s1")))
+        fill(part)
+    disk = on_disk(part)
+    create(session, f"{disk}#1", CreateOptions("first"))
+    (record,) = aid_show(session, f"{disk}#1")
+    put(disk, 0, bytes(512))
+    put(disk, START + 1 * MIB, bytes(2 * MIB))
+    assert aid_show(session, str(disk)) == (record,)
+    found = locate_images(session, str(disk))
+    assert [(row.name, row.method, row.base) for row in found.images] == [("first", "aid", START)]
+    assert found.tried == ("aid",)
+    assert restore(session, str(disk), RestoreOptions(repair_table=True)).method == "aid"
+    assert aid_check(session, f"{disk}#1").in_sync
+
+
+def test_a_table_that_no_longer_names_it(session: Session, tmp_path: Path) -> None:
+    disk = on_disk(make_ext(tmp_path / "part.img", 1024))
+    create(session, f"{disk}#1", CreateOptions("first"))
+    subprocess.run(["sfdisk", "-q", disk], input="start=2048, size=1M\n", text=True, check=True, capture_output=True)
+    assert aid_show(session, str(disk))[0].partition_start == START
+    assert aid_show(session, f"{disk}@{START}")[0].images[0].name == "first"
+    aid_write(session, f"{disk}@{START}")
+    assert aid_show(session, f"{disk}@{START}")[0].generation == 2
