@@ -1,10 +1,10 @@
-"""Makes the recipes of the FAT and ext plugins' tests, and the damage matrix, importable for tests of all parts."""
+"""Makes the recipes of the FAT, ext and NTFS plugins' tests, and the damage matrix, importable for tests of all parts."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-for plugin in ("fat", "ext"):
+for plugin in ("fat", "ext", "ntfs"):
     sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / plugin / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))

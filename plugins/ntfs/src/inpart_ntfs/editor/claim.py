@@ -15,7 +15,7 @@ from inpart.errors import NoSpace, UsageError
 from inpart.extents import Extents, Runs
 
 from inpart_ntfs.attributes import parse_record
-from inpart_ntfs.editor.clusters import Numbers, Room, extents_of, in_clusters, largest_first, rows_of, run_rows
+from inpart_ntfs.editor.clusters import Numbers, Room, extents_of, in_clusters, rows_of, run_rows
 from inpart_ntfs.editor.drafts import END, Draft, load, new_draft
 from inpart_ntfs.editor.files import Maker, content, empty_index, entry_of, name_key, resized, stored_name
 from inpart_ntfs.editor.folder import Folder
@@ -71,7 +71,7 @@ class Claimer:
             return
         free = self.ground.free()
         self.supply = _Supply(self.ground, Room(rows_of(pool & free)))
-        self.ground.room = Room(largest_first(free - every - pool))
+        self.ground.room = Room(rows_of(free - every - pool))
         home = self.home or self._new_home()
         freed = self.ground.desk.freed
         for name, claim in changed.items():

@@ -17,12 +17,6 @@ def in_clusters(extents: Extents, cluster_size: int) -> Extents:
     return Extents(extents.align_out(cluster_size).array // cluster_size)
 
 
-def largest_first(extents: Extents) -> Numbers:
-    """Extents of cluster numbers as rows of first cluster and count, so that what is taken lies in few pieces."""
-    rows = rows_of(extents)
-    return rows[np.argsort(-rows[:, 1], kind="stable")]
-
-
 def run_rows(runs: Runs, cluster_size: int) -> Numbers:
     """Rows of first cluster and count."""
     return runs.array // cluster_size
@@ -46,13 +40,14 @@ def mapped(rows: Numbers, vcn: int = 0) -> Numbers:
 
 
 class Room:
-    """Free clusters that are handed out in a given order, the front of the first run first."""
+    """Free clusters, handed out in a given order: in one piece from the first run that has room, else in several."""
 
     def __init__(self, *parts: Numbers) -> None:
         """``parts`` are rows of first cluster and count, which do not overlap."""
-        self._rows = np.concatenate([NO_ROWS, *parts])
-        self._at = self._used = 0
-        self.left = int(self._rows[:, 1].sum())
+        rows = np.concatenate([NO_ROWS, *parts])
+        self._starts, self._lengths = rows[:, 0].copy(), rows[:, 1].copy()
+        self._first = 0
+        self.left = int(self._lengths.sum())
 
     def take(self, count: int) -> Numbers:
         """Rows of ``count`` clusters. Raises NoSpace."""
@@ -61,15 +56,23 @@ class Room:
                 f"{count} clusters are needed for metadata or moved files, and {self.left} are free",
                 hint="free some space on the file system",
             )
+        if not count:
+            return NO_ROWS
         self.left -= count
+        fits = np.flatnonzero(self._lengths[self._first :] >= count)
+        if len(fits):
+            return np.array([self._cut(self._first + int(fits[0]), count)], dtype=np.int64)
         found: list[tuple[int, int]] = []
         while count:
-            start, length = self._rows[self._at].tolist()
-            part = min(count, length - self._used)
-            if part:
-                found.append((start + self._used, part))
-            self._used += part
-            count -= part
-            if self._used == length:
-                self._at, self._used = self._at + 1, 0
+            found.append(self._cut(self._first, min(count, int(self._lengths[self._first]))))
+            count -= found[-1][1]
         return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+    def _cut(self, index: int, count: int) -> tuple[int, int]:
+        """The front of a run."""
+        start = int(self._starts[index])
+        self._starts[index] += count
+        self._lengths[index] -= count
+        while self._first < len(self._lengths) and not self._lengths[self._first]:
+            self._first += 1
+        return start, count

@@ -8,7 +8,7 @@ import numpy as np
 from inpart.contracts import Edits, Stage
 from inpart.extents import Extents, Runs
 
-from inpart_ntfs.editor.clusters import Numbers, Room, in_clusters, largest_first
+from inpart_ntfs.editor.clusters import Numbers, Room, in_clusters, rows_of
 from inpart_ntfs.editor.desk import desk_of
 from inpart_ntfs.editor.drafts import Geometry
 from inpart_ntfs.editor.guard import check_editable
@@ -43,7 +43,7 @@ class Ground:
         self.cluster_size = self.boot.cluster_size
         self.used = self.fs.used
         self.ledger = Ledger(self)
-        self.room = Room(largest_first(self.free()))
+        self.room = Room(rows_of(self.free()))
 
     @cached_property
     def geometry(self) -> Geometry:
