@@ -62,7 +62,7 @@ bench: setup tools
 	$(BIN)/python bench/run.py
 
 damage-matrix: setup tools
-	PYTHONPATH=tests:plugins/fat/tests:plugins/ext/tests $(BIN)/python -m matrix docs/damage-matrix.md
+	PYTHONPATH=tests:plugins/fat/tests:plugins/ext/tests:plugins/ntfs/tests $(BIN)/python -m matrix docs/damage-matrix.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from extmaker import run
 from inpart.contracts import Claim
 from inpart.extents import Extents
 from inpart.testing.damage import randomise_range, zero_range, zero_sectors
@@ -168,34 +169,44 @@ def halved(ground: Ground) -> Ground:
     return ground
 
 
+def parted(ground: Ground, start: int, size: int) -> Ground:
+    """The entry of the partition made anew by parted; not a byte of the partition changes."""
+    place = (f"{start}B", f"{start + size - 1}B")
+    run("parted", "--script", ground.path, "rm", "1", "mkpart", "primary", *place)
+    return replace(ground, start=start)
+
+
 def moved(ground: Ground) -> Ground:
     """The partition with all its bytes 2 MiB further on, and a table that says so."""
     part, start = ground.path.with_suffix(".part"), ground.start + 2 * MIB
     take(ground.path, ground.start, ground.kind.size, part)
     put(part, ground.path, start)
     part.unlink()
-    write_table(ground.path, [(start, ground.kind.size, ground.kind.mbr_type)])
-    return replace(ground, start=start)
+    return parted(ground, start, ground.kind.size)
 
 
 def resized(change: int) -> Apply:
     """The entry of the table made longer or shorter; not a byte of the partition changes."""
-
-    def apply(ground: Ground) -> Ground:
-        write_table(ground.path, [(ground.start, ground.kind.size + change, ground.kind.mbr_type)])
-        return ground
-
-    return apply
+    return lambda ground: parted(ground, ground.start, ground.kind.size + change)
 
 
 def _format_other(ground: Ground, part: Path) -> None:
     other_kind(ground.kind).format(part)
 
 
-def _format_discarding(ground: Ground, part: Path) -> None:
-    with part.open("r+b") as file:
-        file.truncate(0)
-        file.truncate(ground.kind.size)
+def discarding(change: Callable[[Ground, Path], object]) -> Callable[[Ground, Path], object]:
+    """Discard all blocks first, as mke2fs and Windows do on a medium that can."""
+
+    def apply(ground: Ground, part: Path) -> None:
+        with part.open("r+b") as file:
+            file.truncate(0)
+            file.truncate(ground.kind.size)
+        change(ground, part)
+
+    return apply
+
+
+def _format_same(ground: Ground, part: Path) -> None:
     ground.kind.format(part)
 
 
@@ -215,6 +226,20 @@ def _area_rows() -> tuple[Damage, ...]:
             "inode-tables",
         ),
         "ext4": ("journal",),
+        "ntfs": (
+            "boot-sector",
+            "backup-boot-sector",
+            "mft",
+            "mft-mirror",
+            "log-file",
+            "attr-def",
+            "bitmap",
+            "boot",
+            "upcase",
+            "root-index",
+            "secure",
+            "mft-bitmap",
+        ),
     }
     rows = []
     for family, areas in names.items():
@@ -225,7 +250,6 @@ def _area_rows() -> tuple[Damage, ...]:
 
 _GPT = 34 * 512
 FAT = frozenset(kind.name for kind in KINDS if kind.name.startswith("fat"))
-EXT = frozenset(kind.name for kind in KINDS) - FAT
 
 DAMAGES: tuple[Damage, ...] = (
     Damage("nothing; only restored", lambda ground: ground, promised=BOTH),
@@ -258,11 +282,14 @@ DAMAGES: tuple[Damage, ...] = (
     ),
     Damage("0.1 % of the sectors zeroed at random", on_partition(lambda _, part: zero_sectors(part, SEED, 1))),
     Damage("1 % of the sectors zeroed at random", on_partition(lambda _, part: zero_sectors(part, SEED, 10))),
+    Damage("5 % of the sectors zeroed at random", on_partition(lambda _, part: zero_sectors(part, SEED, 50))),
+    Damage("20 % of the sectors zeroed at random", on_partition(lambda _, part: zero_sectors(part, SEED, 200))),
     Damage("re-partitioned, from another place on", in_turn(wipe_anchors, repartition), promised=BOTH),
     Damage("re-partitioned in halves, from the same place on", in_turn(wipe_anchors, halved), promised=BOTH),
-    Damage("quick format, same file system", on_file(lambda ground, part: ground.kind.format(part)), promised=BOTH),
+    Damage("quick format, same file system", on_file(_format_same), promised=BOTH),
     Damage("quick format, another file system", on_file(_format_other), promised=CONTIGUOUS),
-    Damage("quick format that discards", on_file(_format_discarding)),
+    Damage("quick format that discards, same file system", on_file(discarding(_format_same))),
+    Damage("quick format that discards, another file system", on_file(discarding(_format_other))),
     Damage(
         "`/.inpart` deleted by hand",
         on_file(lambda ground, part: ground.kind.remove_hidden(part)),
@@ -283,11 +310,12 @@ DAMAGES: tuple[Damage, ...] = (
         only=BLOCKS,
         promised=BOTH,
     ),
-    Damage("all seals and first 10 % zeroed", in_turn(wipe_blocks(SEAL), wipe_tenth), only=BLOCKS),
+    Damage("all seals and first 10 % zeroed", in_turn(wipe_blocks(SEAL), wipe_tenth), only=BLOCKS, promised=BOTH),
     Damage(
         "all seals, all descriptions and first 10 % zeroed",
         in_turn(wipe_blocks(SEAL), wipe_blocks(DESCRIPTION), wipe_tenth),
         only=BLOCKS,
+        promised=BOTH,
     ),
     Damage("newest of two images overwritten in part; none asked for", in_turn(on_partition(newest_image), wipe_tenth)),
     Damage(

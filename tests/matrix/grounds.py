@@ -22,7 +22,17 @@ from inpart.volume import FileVolume, SliceVolume
 from matrix.kinds import KINDS, Facts, Kind
 
 LAYOUTS = ("contiguous", "blocks")
-AIDS = ("none", "file", "reserved")
+AIDS: dict[str, frozenset[str]] = {
+    "none": frozenset(kind.name for kind in KINDS),
+    "file": frozenset(kind.name for kind in KINDS),
+    "reserved": frozenset({"fat32", "ext4", "ntfs"}),
+    "partition": frozenset({"fat32", "ext4", "ntfs"}),
+}
+"""Recovery aids, and the file systems with which they are tried."""
+
+HOME_SIZE = MIB
+"""Of the recovery partition behind the other one."""
+
 TABLES = ("mbr", "gpt")
 START = MIB
 BEHIND = 4 * MIB
@@ -45,8 +55,8 @@ COLUMNS = tuple(
     Column(kind.name, layout, aid)
     for kind in KINDS
     for layout in LAYOUTS
-    for aid in AIDS
-    if aid != "reserved" or kind.name == "fat32"  # the only one that offers reserved places
+    for aid, kinds in AIDS.items()
+    if kind.name in kinds
 )
 
 
@@ -87,8 +97,8 @@ def make_ground(column: Column, table: str, folder: Path, base: Path) -> Ground:
     older = kind.facts(part)
     make_disk(disk, kind, table)
     put(part, disk, START)
-    aid = {"none": "", "file": f"file:{folder / table}.ipaid", "reserved": "reserved"}[column.aid]
-    session = Session(loaded(), Policy(layout=column.layout, aids=(aid,) if aid else ()))
+    aid = {"none": "", "file": f"file:{folder / table}.ipaid"}.get(column.aid, column.aid)
+    session = Session(loaded(), Policy(layout=column.layout))
     create(session, f"{disk}#1", CreateOptions(OLDER, "factory"))
     take(disk, START, kind.size, part)
     kind.add(part)
@@ -96,7 +106,7 @@ def make_ground(column: Column, table: str, folder: Path, base: Path) -> Ground:
     put(part, disk, START)
     create(session, f"{disk}#1", CreateOptions(NEWER))
     if aid:
-        aid_write(session, f"{disk}#1")
+        aid_write(session, f"{disk}#1", (aid,), create=HOME_SIZE if aid == "partition" else None)
     part.unlink()
     with FileVolume(disk) as volume:
         filesystem = find_filesystem(session, partition := SliceVolume(volume, START, kind.size)).open(partition)

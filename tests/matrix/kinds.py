@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import extmaker
 import fatmaker
+import ntfsjudge
+import ntfsmaker
 from extediting import snapshot
 from fatwrecks import contents
 from inpart.units import MIB
@@ -116,15 +119,47 @@ class Ext(Kind):
         extmaker.debugfs(path, *(f'rm "/.inpart/{name}"' for name in ours), "rmdir /.inpart")
 
 
+class Ntfs(Kind):
+    """mkntfs, ntfs-3g, ntfsfix, ntfsinfo and ntfsresize."""
+
+    def make(self, path: Path) -> None:
+        ntfsmaker.make_filled(path, ntfsmaker.Recipe(self.name, size=self.size, entries=40, pieces=60))
+
+    def add(self, path: Path) -> None:
+        with ntfsjudge.mounted(path) as root:
+            (root / "added after the first image.bin").write_bytes(bytes(range(256)) * 700)
+
+    def facts(self, path: Path) -> Facts:
+        try:
+            return ntfsjudge.snapshot(path)
+        except (AssertionError, OSError):
+            return {}
+
+    def complaints(self, path: Path) -> list[str]:
+        return ntfsjudge.judge(path)
+
+    def format(self, path: Path) -> None:
+        extmaker.run("mkntfs", "-q", "-F", *self.options, path)
+
+    def remove_hidden(self, path: Path) -> None:
+        with ntfsjudge.mounted(path) as root:
+            shutil.rmtree(root / ntfsjudge.HIDDEN)
+
+
 KINDS: tuple[Kind, ...] = (
     Fat("fat12", 8 * MIB, ("-F12", "-s4"), "1"),
     Fat("fat16", 16 * MIB, ("-F16", "-s2"), "e"),
     Fat("fat32", 36 * MIB, ("-F32", "-s1"), "c"),
     Ext("ext2", 16 * MIB, ("-t", "ext2", "-b", "1024"), "83"),
     Ext("ext4", 24 * MIB, ("-t", "ext4", "-b", "1024"), "83"),
+    Ntfs("ntfs", 24 * MIB, ("-Q", "-c", "4096"), "7"),
 )
 
 
 def other_kind(kind: Kind) -> Kind:
     """A file system of the other family, for formats over ``kind``."""
-    return KINDS[4] if isinstance(kind, Fat) else Fat("fat16", kind.size, ("-F16",), "e")
+    return (
+        next(one for one in KINDS if one.name == "ext4")
+        if isinstance(kind, Fat)
+        else Fat("fat16", kind.size, ("-F16",), "e")
+    )
