@@ -307,6 +307,20 @@ def test_a_stale_one_does_not_lead_to_what_is_left_of_old_images(
         assert ("newer", "fixed-place", 0) in found(session, f"{gpt}#2")
 
 
+def test_all_partitions_of_a_disk_at_once(plain: Session, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start, size = home(disk)
+    put(disk, start, bytes(size))
+    capsys.readouterr()
+    assert run_cli(["aid", "sync", str(disk), "partition", "--json"]) == ExitCode.DONE
+    rows = json.loads(capsys.readouterr().out)["aids"]
+    assert [row["device"] for row in rows] == [f"{disk}#{number}" for number in numbers(disk)]
+    assert names(plain, disk) == [["two"], ["one"]]
+    create(plain, f"{disk}#{numbers(disk)[1]}", CreateOptions("three"))
+    assert run_cli(["aid", "check", str(disk), "partition"]) == ExitCode.AID_STALE
+    assert f"{disk}#{numbers(disk)[0]} partition: in sync" in capsys.readouterr().out
+    assert run_cli(["aid", "write", str(disk), "file:/tmp/nothing"]) == ExitCode.USAGE
+
+
 def test_what_is_somebody_elses_is_left_alone(session: Session, plain: Session, gpt: Path, tmp_path: Path) -> None:
     start, size = home(gpt)
     subprocess.run(["mkfs.fat", "--offset", str(start // 512), gpt, str(size // 1024)], check=True, capture_output=True)

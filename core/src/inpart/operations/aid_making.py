@@ -28,7 +28,7 @@ def make_home(
     DeviceBusy if anything of the disk is in use.
     """
     aid = _aid_without_home(places)
-    with open_target(address) as target:
+    with open_target(address, whole_disk=True) as target:
         disk = str(disk_path(target))
     with open_target(disk, Access.READ if dry_run else Access.WRITE, whole_disk=True) as opened:
         repair = add_partition(opened.volume, size, aid.partition_types, "inpart recovery")

@@ -23,22 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AidRow:
-    """One aid, and what became of it; ``reasons`` say why it is, or was, not in sync."""
+    """One aid of the partition ``device``, and what became of it; ``reasons`` say why it is, or was, not in sync."""
 
     aid: str
     state: AidState
     reasons: tuple[str, ...] = ()
     written: bool = False
+    device: str = ""
 
 
 @dataclass(frozen=True)
 class AidPlace:
-    """An aid, its place in the language of its plugin, and the record as it should be.
+    """An aid, its place in the language of its plugin, and the record of the partition ``device`` as it should be.
 
     ``home`` is the partition of an aid that has one to itself; without a disk that has one ``target`` is empty.
     """
 
     use: AidUse
+    device: str
     target: str
     record: AidRecord
     home: Home | None = None
@@ -62,14 +64,14 @@ class AidPlace:
         from inpart.contracts import AidCheck  # noqa: PLC0415 - pydantic takes longer to load than a probe runs
 
         if not self.target:
-            return AidRow(str(self.use), AidState.MISSING, ("the disk has no recovery partition",))
+            return AidRow(str(self.use), AidState.MISSING, ("the disk has no recovery partition",), device=self.device)
         fault = AidCheck(state=AidState.STALE, reasons=("its plugin failed",))
         check = ask(self.use.aid, partial(self.use.aid.check, self.target, self.record), fault, lambda _: None)
-        return AidRow(str(self.use), check.state, check.reasons, written)
+        return AidRow(str(self.use), check.state, check.reasons, written, self.device)
 
 
 def places_of_aids(session: Session, address: str, uses: Sequence[str]) -> list[AidPlace]:
-    """The aids ``uses``, or those of the configuration, for the partition at ``address``.
+    """The aids ``uses``, or those of the configuration, for the partition at ``address``, or for all of a disk.
 
     Raises UsageError, and NoImageFound if there is nothing to remember.
     """
@@ -78,16 +80,42 @@ def places_of_aids(session: Session, address: str, uses: Sequence[str]) -> list[
         raise UsageError(
             "no recovery aid is named", hint="name one, such as file:/media/stick/box.ipaid, or set [aids] use"
         )
-    with open_target(address) as target:
+    places: list[AidPlace] = []
+    missing: NoImageFound | None = None
+    for device in _partitions(address):
+        try:
+            places += _places(session, device, chosen)
+        except NoImageFound as error:
+            missing = error
+    if not places and missing:
+        raise missing
+    crowded = [place.use for place in places if place.use.target and not isinstance(place.use.aid, PartitionAid)]
+    if len(crowded) > len({*crowded}):
+        raise UsageError(f"{crowded[0]} has room for one partition, not for all of a disk", hint="name one partition")
+    return places
+
+
+def _partitions(address: str) -> list[str]:
+    """The partitions of a whole disk; of anything else, itself."""
+    with open_target(address, whole_disk=True) as target:
+        partitions = target.table.partitions if target.table else ()
+        if target.entry or target.start or target.address.offset is not None or not partitions:
+            return [address]
+        return [f"{target.path}#{entry.number}" for entry in partitions]
+
+
+def _places(session: Session, device: str, chosen: Sequence[AidUse]) -> list[AidPlace]:
+    """Raises NoImageFound."""
+    with open_target(device) as target:
         record = record_of(session, target)
-        return [_place(use, target, record) for use in chosen]
+        return [_place(use, device, target, record) for use in chosen]
 
 
-def _place(use: AidUse, target: Target, record: AidRecord) -> AidPlace:
+def _place(use: AidUse, device: str, target: Target, record: AidRecord) -> AidPlace:
     if not isinstance(use.aid, PartitionAid):
-        return AidPlace(use, use.target or _own_place(target), with_small_areas(record))
+        return AidPlace(use, device, use.target or _own_place(target), with_small_areas(record))
     home = home_at(use.aid, use.target) if use.target else home_on_disk(use.aid, target)
-    return AidPlace(use, str(home or ""), record, home)
+    return AidPlace(use, device, str(home or ""), record, home)
 
 
 def _own_place(target: Target) -> str:

@@ -32,7 +32,7 @@ class AidReport:
 def aid_write(
     session: Session, address: str, uses: Sequence[str] = (), *, create: int | None = None, dry_run: bool = False
 ) -> AidReport:
-    """Write each of the aids ``uses`` anew, or those of the configuration.
+    """Write each of the aids ``uses`` anew, or those of the configuration; of a disk, for all its partitions.
 
     ``create`` makes a partition of so many bytes for an aid that has one to itself. Raises NoImageFound if there is
     nothing to remember, UsageError, DeviceBusy, VolumeError, NoSpace.
@@ -110,7 +110,7 @@ def refresh_aids(session: Session, address: str, *, inside: bool = False) -> Non
 
 def _agree(session: Session, address: str, places: Sequence[AidPlace]) -> None:
     """A question only if something is written to the device itself."""
-    inside = [str(place.use) for place in places if not place.use.target]
+    inside = list(dict.fromkeys(str(place.use) for place in places if not place.use.target))
     if inside:
         session.ask(f"Write the recovery aids {', '.join(inside)} to {address}?")
 
@@ -121,6 +121,5 @@ def _mended(place: AidPlace, row: AidRow) -> AidRow:
     try:
         place.write()
     except InpartError as error:
-        return AidRow(row.aid, row.state, (*row.reasons, error.message))
-    after = place.row(written=True)
-    return AidRow(row.aid, after.state, row.reasons, written=True)
+        return replace(row, reasons=(*row.reasons, error.message))
+    return replace(row, state=place.row().state, written=True)

@@ -78,9 +78,10 @@ def _value(report: AidReport) -> dict[str, object]:
 
 def _text(report: AidReport) -> Iterator[str]:
     yield from (printable(line) for line in (report.table_entry or "").splitlines())
+    several = len({row.device for row in report.aids}) > 1
     for row in report.aids:
-        written = "written, " if row.written else ""
-        yield printable(f"{row.aid}: {written}{row.state.value}")
+        device, written = f"{row.device} " * several, "written, " * row.written
+        yield printable(f"{device}{row.aid}: {written}{row.state.value}")
         yield from (printable(f"  {reason}") for reason in row.reasons)
 
 
