@@ -1,0 +1,101 @@
+"""The ways of locating in their order, each named in the result, each tried only where those before found nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from extmaker import ext as ext_recipe
+from extmaker import make_filled
+from inpart import plugins
+from inpart.cli.app import run as run_cli
+from inpart.errors import ExitCode
+from inpart.operations.aids import aid_write
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.session import Session
+from inpart.units import MIB
+
+START = MIB
+SIZE = 16 * MIB
+TOC_END = 72 * 1024
+LAYOUTS = ("contiguous", "blocks")
+FIXED = {"contiguous": "fixed-place", "blocks": "partition-scan"}
+"""The layout ``blocks`` has no fixed place: next comes the scan for its blocks."""
+
+Locate = Callable[..., tuple[list[tuple[str, str]], list[str]]]
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A disk with an ext4 partition that holds an image, and an aid beside it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    disk, part = folder / f"{request.param}.img", folder / "part"
+    make_filled(part, ext_recipe("ext4", "-t ext4 -b 1024", SIZE // MIB), entries=20)
+    disk.write_bytes(bytes(START) + part.read_bytes() + bytes(MIB))
+    table = f"start={START // 512}, size={SIZE // 512}, type=83\n"
+    subprocess.run(["sfdisk", "-q", disk], input=table, text=True, check=True, capture_output=True)
+    session = Session(plugins.load())
+    create(session, f"{disk}#1", CreateOptions("one", layout=request.param))
+    aid_write(session, f"{disk}#1", (f"file:{folder}/box.ipaid",))
+    return disk
+
+
+@pytest.fixture
+def disk(made: Path, tmp_path: Path) -> Path:
+    path = tmp_path / made.name
+    path.write_bytes(made.read_bytes())
+    (tmp_path / "box.ipaid").write_bytes((made.parent / "box.ipaid").read_bytes())
+    return path
+
+
+@pytest.fixture
+def locate(capsys: pytest.CaptureFixture[str]) -> Locate:
+    def call(*arguments: str, code: ExitCode = ExitCode.DONE) -> tuple[list[tuple[str, str]], list[str]]:
+        capsys.readouterr()
+        assert run_cli(["locate", *arguments, "--json"]) == code
+        shown = json.loads(capsys.readouterr().out)
+        return [(row["name"], row["method"]) for row in shown["images"]], shown["tried"]
+
+    return call
+
+
+def zero(disk: Path, start: int, end: int) -> None:
+    with disk.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(end - start))
+
+
+def test_each_way_in_its_turn(disk: Path, locate: Locate) -> None:
+    address, aid = f"{disk}#1", f"file:{disk.parent}/box.ipaid"
+    fixed = FIXED[disk.stem]
+    assert locate(address, "--aid", aid) == ([("one", "aid")], ["aid"])
+    assert locate(address) == ([("one", "claims")], ["claims"])
+    zero(disk, START, START + 4 * MIB)
+    passed = ["fixed-place"] if fixed == "partition-scan" else []
+    assert locate(address) == ([("one", fixed)], [*passed, fixed])
+    assert locate(address, "--aid", aid) == ([("one", "aid")], ["aid"])
+    zero(disk, 0, 512)
+    assert locate(str(disk), "--whole-disk") == ([("one", "disk-scan")], ["disk-scan"])
+    assert locate(str(disk), "--aid", aid) == ([("one", "aid")], ["aid"])
+    assert locate(str(disk))[0][0][0] == "one"
+
+
+def test_without_the_fixed_place_the_partition_is_scanned(disk: Path, locate: Locate) -> None:
+    zero(disk, START, START + 4 * MIB)
+    zero(disk, START + SIZE - TOC_END, START + SIZE)
+    assert locate(f"{disk}#1") == ([("one", "partition-scan")], ["fixed-place", "partition-scan"])
+
+
+def test_nothing_found_says_what_was_tried(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zero(disk, START, START + SIZE)
+    aid = f"file:{disk.parent}/box.ipaid"
+    capsys.readouterr()
+    assert run_cli(["list", f"{disk}#1", "--aid", aid]) == ExitCode.NO_IMAGE
+    assert "tried: aid, fixed-place" in capsys.readouterr().err
+    assert run_cli(["locate", f"{disk}#1", "--aid", aid]) == ExitCode.NO_IMAGE
+    assert "tried: aid, fixed-place, partition-scan" in capsys.readouterr().err
+    assert run_cli(["locate", str(disk), "--whole-disk"]) == ExitCode.NO_IMAGE
+    assert "tried: disk-scan" in capsys.readouterr().err
