@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from inpart.testing.filesystem_kit import FilesystemReaderKit, Specimen, volume_file
+from inpart.testing.filesystem_kit import FilesystemTreeKit, Specimen, volume_file
+from inpart.units import KIB, MIB
 from inpart.volume import Volume
 from inpart_ntfs.plugin import inpart_filesystems
-from ntfsjudge import judge, ntfsinfo_used
+from ntfsjudge import everything, judge, mounted, ntfsinfo_used
 from ntfsmaker import SMALL, Recipe, make_filled
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         SMALL,
-        Recipe("c512", 512, size=6 * (1 << 20), entries=30, pieces=60),
-        Recipe("s4k", 4096, 4096, size=8 * (1 << 20), entries=30, pieces=40),
-        Recipe("c128k", 128 << 10, size=24 * (1 << 20), entries=20, pieces=8),
+        Recipe("c512", 512, size=6 * MIB, entries=30, pieces=60),
+        Recipe("s4k", 4 * KIB, 4096, size=8 * MIB, entries=30, pieces=40),
+        Recipe("c128k", 128 * KIB, size=24 * MIB, entries=20, pieces=8),
     )
 }
+OTHERS = ("/hard link", "/medium.bin", "/compressed/", "/names/")
+"""Names of one file, and clusters that do not hold what is read: the kit takes neither for granted."""
 
 
-class TestNtfs(FilesystemReaderKit):
+def streams(root: Path, paths: list[str]) -> Iterator[str]:
+    """Paths of alternate streams, which ntfs-3g shows as extended attributes."""
+    for path in paths:
+        file = root / path[1:]
+        if not file.is_symlink():
+            yield from (f"{path}:{name[5:]}" for name in os.listxattr(file) if name.startswith("user."))
+
+
+class TestNtfs(FilesystemTreeKit):
     provider = inpart_filesystems()[0]
     variants = tuple(RECIPES)
+    resident_limit = 4 * KIB
 
     def make(self, variant: str) -> Specimen:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "partition.img"
             files = make_filled(path, RECIPES[variant])
-            return Specimen(path.read_bytes(), files, ntfsinfo_used(path), has_copies=True)
+            files = {name: data for name, data in files.items() if not name.startswith(OTHERS)}
+            with mounted(path, "ro") as root:
+                paths = everything(root)
+                others = {*paths, *streams(root, paths)} - set(files)
+            used = ntfsinfo_used(path)
+            specimen = Specimen(path.read_bytes(), files, used, has_copies=True)
+            others -= specimen.directories()
+            return Specimen(path.read_bytes(), files, used, has_copies=True, others=tuple(others))
 
     def complaints(self, volume: Volume) -> Sequence[str]:
         with volume_file(volume) as path:

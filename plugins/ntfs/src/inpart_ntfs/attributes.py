@@ -16,6 +16,8 @@ from inpart_ntfs.structs import (
     ATTR_LIST_ENTRY,
     ATTR_RECORD,
     COMPRESSED_SIZE,
+    HEADER_SIZE_OLD,
+    MAGIC_FILE,
     NON_RESIDENT_SIZE,
     REFERENCE_MASK,
     RESIDENT_SIZE,
@@ -253,9 +255,13 @@ class ListEntry:
 
 
 def parse_record(number: int, raw: bytes, clusters: int) -> FileRecord:
-    """A record whose update sequence was right and whose header is sound. Raises FilesystemDamaged."""
+    """A record with its update sequence undone. Raises FilesystemDamaged."""
     header = _HEADER.unpack_from(raw)
-    return FileRecord(number, raw, tuple(_attributes(number, raw, header[6], header[8], clusters)))
+    first, used = header[6], header[8]
+    possible = first >= HEADER_SIZE_OLD and first % 8 == 0 and first + 8 <= used <= len(raw) and used % 8 == 0
+    if header[0] != MAGIC_FILE or not possible:
+        raise FilesystemDamaged(f"record {number} is damaged", hint=HINT)
+    return FileRecord(number, raw, tuple(_attributes(number, raw, first, used, clusters)))
 
 
 def _attributes(number: int, raw: bytes, offset: int, used: int, clusters: int) -> Iterator[Attribute]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT, Attribute, FileRecord, ListEntry, parse_attribute_list, parse_record
 from inpart_ntfs.boot import Boot
-from inpart_ntfs.records import Records, apply_fixups
+from inpart_ntfs.records import open_block
 from inpart_ntfs.runs import byte_runs, contiguous
 from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, REFERENCE_MASK, AttributeType
 
@@ -41,8 +41,7 @@ def find_mft(volume: Volume, boot: Boot) -> Place:
     faults: list[str] = []
     for source, lcn in zip(_SOURCES, (boot.mft_lcn, boot.mftmirr_lcn), strict=True):
         try:
-            raw = sound_record(volume, boot, lcn * boot.cluster_size, source)
-            first = parse_record(0, raw, boot.clusters)
+            first = sound_record(volume, boot, lcn * boot.cluster_size, 0, source)
             piece = _first_piece(first)
             if not faults and int(piece.rows[0, 1]) != lcn:
                 raise FilesystemDamaged("the boot sector and record 0 do not agree where $MFT lies")
@@ -53,16 +52,17 @@ def find_mft(volume: Volume, boot: Boot) -> Place:
         if faults:
             notes = (f"record 0 is read from $MFTMirr: {faults[0]}", *notes)
         written = max(0, min(piece.data_size, piece.initialized_size))
-        return Place(rows, piece.data_size, written, raw, bool(faults), notes)
+        return Place(rows, piece.data_size, written, first.raw, bool(faults), notes)
     raise FilesystemDamaged(f"{volume.name}: $MFT cannot be found: {'; '.join(faults)}", hint=HINT)
 
 
-def sound_record(volume: Volume, boot: Boot, offset: int, source: str) -> bytes:
-    """A record that is in use, by its place, update sequence undone. Raises FilesystemDamaged, VolumeError."""
-    raw = np.frombuffer(bytearray(volume.read(offset, boot.record_size)), dtype=np.uint8).reshape(1, -1)
-    if not Records(np.zeros(1, dtype=np.int64), raw, apply_fixups(raw)).in_use.all():
+def sound_record(volume: Volume, boot: Boot, offset: int, number: int, source: str) -> FileRecord:
+    """A record that is in use, by its place. Raises FilesystemDamaged, VolumeError."""
+    raw = open_block(volume.read(offset, boot.record_size))
+    record = parse_record(number, raw, boot.clusters) if raw else None
+    if record is None or not record.in_use:
         raise FilesystemDamaged(f"the record of {source} at byte {offset} is damaged")
-    return raw.tobytes()
+    return record
 
 
 def attribute_list(volume: Volume, boot: Boot, attribute: Attribute) -> tuple[ListEntry, ...]:
@@ -122,8 +122,7 @@ def _piece(volume: Volume, boot: Boot, first: FileRecord, entry: ListEntry, rows
     known = RunsVolume(volume, byte_runs(rows, boot.cluster_size), name="$MFT")
     if (number + 1) * size > known.size:
         raise FilesystemDamaged(f"record {number} lies in a part that is not known yet")
-    raw = sound_record(known, boot, number * size, "$MFT")
-    record = parse_record(number, raw, boot.clusters)
+    record = sound_record(known, boot, number * size, number, "$MFT")
     require_base(record, first)
     found = next((one for one in record.attributes if one.instance == entry.instance), None)
     if found is None or found.type != AttributeType.DATA:

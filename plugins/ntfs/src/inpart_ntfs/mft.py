@@ -23,7 +23,7 @@ from inpart_ntfs.attributes import (
 )
 from inpart_ntfs.boot import Boot
 from inpart_ntfs.locating import attribute_list, find_mft, require_base, sound_record
-from inpart_ntfs.records import Records, apply_fixups
+from inpart_ntfs.records import Records, apply_fixups, open_block
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.structs import AttributeType
 
@@ -88,7 +88,7 @@ class Mft:
         for number in numbers[~self.read(numbers).in_use].tolist():
             place = self.boot.mftmirr_lcn * self.boot.cluster_size + number * self.boot.record_size
             with suppress(FilesystemDamaged, VolumeError):
-                self.mirrored[number] = sound_record(self.volume, self.boot, place, "$MFTMirr")
+                self.mirrored[number] = sound_record(self.volume, self.boot, place, number, "$MFTMirr").raw
                 self.notes = (*self.notes, f"record {number} is read from $MFTMirr")
 
     # -- reading
@@ -118,12 +118,16 @@ class Mft:
 
     def record(self, number: int) -> FileRecord:
         """A record that is in use. Raises FilesystemDamaged."""
-        records = self.read(np.array([number], dtype=np.int64))
-        if not records.sound.all():
+        size = self.boot.record_size
+        if not 0 <= number < self.count:
+            raise FilesystemDamaged(f"there is no record {number}, $MFT has {self.count}", hint=HINT)
+        raw = self.mirrored.get(number) or open_block(self.stream.read(number * size, size))
+        if raw is None:
             raise FilesystemDamaged(f"record {number} is damaged", hint=HINT)
-        if not records.in_use.all():
+        record = parse_record(number, raw, self.boot.clusters)
+        if not record.in_use:
             raise FilesystemDamaged(f"record {number} is not in use", hint=HINT)
-        return parse_record(number, records.raw.tobytes(), self.boot.clusters)
+        return record
 
     def assembled(self, number: int) -> File:
         """A file by the number of its base record. Raises FilesystemDamaged."""

@@ -52,6 +52,21 @@ def apply_fixups(raw: Bytes) -> Mask:
     return np.asarray(whole)
 
 
+def open_block(raw: bytes) -> bytes | None:
+    """One block with its update sequence undone; None if it is torn or has none."""
+    strides = len(raw) // BLOCK
+    usa, stated = int.from_bytes(raw[4:6], "little"), int.from_bytes(raw[6:8], "little")
+    if stated != strides + 1 or usa % 2 or not 8 <= usa <= BLOCK - 4 - 2 * strides:
+        return None
+    block, number = bytearray(raw), raw[usa : usa + 2]
+    for stride in range(1, strides + 1):
+        tail = stride * BLOCK - 2
+        if raw[tail : tail + 2] != number:
+            return None
+        block[tail : tail + 2] = raw[usa + 2 * stride : usa + 2 * stride + 2]
+    return bytes(block)
+
+
 def seal_fixups(block: bytearray, *, bump: bool) -> None:
     """Protect one block as it goes to disk; ``bump`` gives it a new update sequence number, never 0 or 0xFFFF."""
     usa = int.from_bytes(block[4:6], "little")
