@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from inpart.contracts import Severity
-from inpart.errors import FilesystemError
-from inpart.extents import Extents
-from inpart.volume import FileVolume
+from inpart.errors import FilesystemError, UsageError
+from inpart.volume import FileVolume, MemoryVolume
 from inpart_ntfs.attributes import Attribute, FileRecord
 from inpart_ntfs.check.security import SECURITY_HEADER
 from inpart_ntfs.directory import I30
@@ -133,11 +133,11 @@ def test_silence_on_what_the_tools_make(filled: object) -> None:
         assert not findings, f"{recipe.name}: {findings[:5]}"
 
 
-@pytest.mark.parametrize("sector", [512, 1024, 2048, 4096])
-@pytest.mark.parametrize("cluster", [512 << step for step in range(13)])
+SIZES = [(512, 512 << step) for step in range(13)] + [(1024, 1024), (2048, 65536), (4096, 4096), (4096, 2 << 20)]
+
+
+@pytest.mark.parametrize(("sector", "cluster"), SIZES)
 def test_silence_on_what_is_fresh(tmp_path: Path, sector: int, cluster: int) -> None:
-    if cluster < sector:
-        return
     recipe = Recipe("fresh", cluster, sector, size=max(8 << 20, 40 * cluster))
     path = make_partition(tmp_path / "fresh.img", recipe)
     findings = list(NtfsFilesystem(FileVolume(path)).check())
@@ -473,19 +473,25 @@ def _allocation_gone(bench: Bench) -> None:
     bench.put(one, 0, AttributeType.LOGGED_UTILITY_STREAM.to_bytes(4, "little"))
 
 
-def _list_reference(bench: Bench) -> None:
+def _list(bench: Bench, at: int, data: bytes) -> None:
+    """Change bytes of an attribute list, wherever it stands."""
     one = bench.attribute(LINKED, LIST)
-    assert not one.non_resident
-    at = len(one.value) - int.from_bytes(one.value[4:6], "little") + 16
-    bench.value(one, at, b"\x07\0\0\0\0\0")
+    if one.non_resident:
+        bench.poke(byte_runs(one.rows, bench.boot.cluster_size).extents().start + at, data)
+    else:
+        bench.value(one, at, data)
+
+
+def _list_reference(bench: Bench) -> None:
+    _list(bench, 16, b"\x07\0\0\0\0\0")
 
 
 def _list_length(bench: Bench) -> None:
-    bench.value(bench.attribute(LINKED, LIST), 4, b"\x07\0")
+    _list(bench, 4, b"\x07\0")
 
 
 def _list_instance(bench: Bench) -> None:
-    bench.value(bench.attribute(LINKED, LIST), 24, b"\x77\0")
+    _list(bench, 24, b"\x77\0")
 
 
 def _extension(bench: Bench) -> int:
@@ -541,7 +547,7 @@ DAMAGE: dict[str, tuple[Callable[[Bench], None], str]] = {
     "signature": (_magic, "ntfs.record-magic"),
     "marked as bad": (_baad, "ntfs.record-bad"),
     "torn record": (_torn, "ntfs.record-fixup"),
-    "bytes in use": (_bytes_in_use, "ntfs.record-attributes"),
+    "bytes in use": (_bytes_in_use, "ntfs.record-size"),
     "bytes in use beyond the record": (_bytes_in_use_beyond, "ntfs.record-header"),
     "bytes allocated": (_bytes_allocated, "ntfs.record-header"),
     "number of another record": (_other_number, "ntfs.record-number"),
@@ -616,7 +622,6 @@ DAMAGE: dict[str, tuple[Callable[[Bench], None], str]] = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_found(bench: Bench, kind: str) -> None:
     damage, code = DAMAGE[kind]
-    assert not bench.codes()
     damage(bench)
     assert code in bench.codes()
 
@@ -631,35 +636,31 @@ def test_findings_say_where(bench: Bench) -> None:
     assert any(finding.where.startswith("cluster ") and "at byte" in finding.where for finding in findings)
 
 
-def test_noise_ends_in_findings(healthy: Path, tmp_path: Path) -> None:
+def test_noise_ends_in_findings(healthy: Path) -> None:
     """Random bytes anywhere in the metadata never end in anything but findings or a typed error."""
-    chance = random.Random(7)
     raw = healthy.read_bytes()
-    areas = [area.extents for area in NtfsFilesystem(FileVolume(healthy)).system_areas()]
-    places = [span for extents in areas for span in Extents(extents.array)]
-    for _ in range(60):
-        broken = bytearray(raw)
-        for _ in range(chance.randrange(1, 6)):
-            start, end = chance.choice(places)
-            at = chance.randrange(start, end)
-            broken[at : at + 8] = chance.randbytes(min(8, len(broken) - at))
-        path = tmp_path / "noise.img"
-        path.write_bytes(broken)
-        Bench_codes(path)
+    areas = [area.extents.array for area in NtfsFilesystem(FileVolume(healthy)).system_areas()]
+    for seed in range(12):
+        look_at_noise(raw, np.concatenate(areas).tolist(), seed)
 
 
-def Bench_codes(path: Path) -> None:
-    try:
-        filesystem = NtfsFilesystem(FileVolume(path))
+def look_at_noise(raw: bytes, places: list[list[int]], seed: int) -> None:
+    chance, broken = random.Random(seed), MemoryVolume(raw)
+    for _ in range(chance.randrange(1, 6)):
+        start, end = chance.choice(places)
+        broken.write(chance.randrange(start, end - 8), chance.randbytes(8))
+    with suppress(FilesystemError):
+        filesystem = NtfsFilesystem(broken)
         list(filesystem.check())
         for entry in filesystem.walk():
-            filesystem.stat(entry.path)
-    except FilesystemError:
-        return
+            with suppress(FilesystemError, UsageError):
+                list(filesystem.read(entry.path, 0, 5000))
 
 
-def test_a_large_directory_in_a_second(tmp_path: Path) -> None:
-    path = make_partition(tmp_path / "many.img", Recipe("many", 4096, size=48 << 20))
+def test_a_large_directory(tmp_path: Path) -> None:
+    path = make_partition(tmp_path / "many.img", Recipe("many", 4096, size=24 << 20))
     with mounted(path) as root:
-        fill_folder(root / "many", 6000)
-    assert not list(NtfsFilesystem(FileVolume(path)).check())
+        fill_folder(root / "many", 3000)
+    filesystem = NtfsFilesystem(FileVolume(path))
+    assert not list(filesystem.check())
+    assert len(list(filesystem.list("/many"))) == 3000

@@ -70,6 +70,8 @@ class Detail:
 def describe(mft: Mft, numbers: Numbers) -> dict[int, Detail]:
     """The files with these record numbers; those whose records are damaged or not in use are left out."""
     wanted = np.unique(numbers[(numbers >= 0) & (numbers < mft.count)])
+    if not len(wanted):
+        return {}
     records = mft.read(wanted)
     records = records.pick(records.in_use & ~records.is_extension)
     table = records.attributes()
@@ -80,13 +82,12 @@ def describe(mft: Mft, numbers: Numbers) -> dict[int, Detail]:
         detail = _of_file(mft, number)
         if detail is not None:
             found[number] = detail
-    plain = records.pick(~several & ~table.broken)
-    found |= _of_table(mft, plain.attributes())
-    return found
+    plain = ~several & ~table.broken
+    return found | _of_table(mft, table.pick(plain[table.row]), plain)
 
 
-def _of_table(mft: Mft, table: AttributeTable) -> dict[int, Detail]:
-    """Files that have a single record."""
+def _of_table(mft: Mft, table: AttributeTable, chosen: NDArray[np.bool_]) -> dict[int, Detail]:
+    """Files that have a single record, those that are chosen."""
     records, count = table.records, len(table.records)
     times, attributes = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     known = table.pick((table.type == AttributeType.STANDARD_INFORMATION) & ~table.non_resident)
@@ -104,13 +105,13 @@ def _of_table(mft: Mft, table: AttributeTable) -> dict[int, Detail]:
     odd |= _may_be_interix(attributes, sizes, folders)
     found = {}
     columns = zip(
-        records.numbers.tolist(),
-        records["sequence_number"].tolist(),
-        folders.tolist(),
-        sizes.tolist(),
-        times.tolist(),
-        attributes.tolist(),
-        odd.tolist(),
+        records.numbers[chosen].tolist(),
+        records["sequence_number"][chosen].tolist(),
+        folders[chosen].tolist(),
+        sizes[chosen].tolist(),
+        times[chosen].tolist(),
+        attributes[chosen].tolist(),
+        odd[chosen].tolist(),
         strict=True,
     )
     for number, sequence, folder, size, time, bits, special in columns:

@@ -26,7 +26,9 @@ from inpart_ntfs.structs import INDEX_ROOT, REFERENCE_MASK, AttributeType, FileA
 I30 = "$I30"
 WINDOW = MIB
 SMALLEST_BLOCK, MAX_BLOCK = 512, 2 * MIB
-_KEPT = 8
+_KEPT = 100_000
+"""So many names of the last directories are kept."""
+_KEPT_FOLDERS = 64
 
 Numbers = NDArray[np.int64]
 
@@ -85,7 +87,7 @@ class DirectoryReader:
         if number not in self._kept:
             self._kept[number] = self._read(number)
         self._kept.move_to_end(number)
-        while len(self._kept) > _KEPT:
+        while (len(self._kept) > 1 and sum(map(len, self._kept.values())) > _KEPT) or len(self._kept) > _KEPT_FOLDERS:
             self._kept.popitem(last=False)
         return self._kept[number]
 
