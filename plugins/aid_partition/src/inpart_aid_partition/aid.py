@@ -14,7 +14,7 @@ from inpart.errors import IntegrityError, NoImageFound, UsageError
 from inpart.volume import Access, FileVolume, SliceVolume, Volume
 
 from inpart_aid_partition.contents import Contents, contents_of, is_about, packed
-from inpart_aid_partition.slots import HEAD, LARGEST_PARTITION, next_slot, slot_at, slots_on
+from inpart_aid_partition.slots import HEAD, next_slot, slots_at, slots_on
 
 if TYPE_CHECKING:
     from inpart.contracts import AidCheck, AidRecord
@@ -60,15 +60,9 @@ class RecoveryPartition:
         return check_record(lambda: _about(target, record), record)
 
     def find(self, volume: Volume) -> list[AidRecord]:
-        """All records of the recovery partition ``volume``; of a larger volume, of one that begins with it."""
-        if volume.size <= LARGEST_PARTITION:
-            return contents_of(volume, slots_on(volume)).records
-        first = slot_at(volume, 0)
-        if first is None:
-            return []
-        other = slot_at(volume, first.other) if first.own == 0 else None
-        slots = [slot for slot in (first, other) if slot]
-        return contents_of(volume, sorted(slots, key=lambda slot: slot.generation, reverse=True)).records
+        """All records if ``volume`` is a recovery partition, or begins with one or with the second slot of one."""
+        slots = sorted(slots_at(volume), key=lambda slot: slot.generation, reverse=True)
+        return contents_of(volume, slots).records
 
 
 @contextmanager

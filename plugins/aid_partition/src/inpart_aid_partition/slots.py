@@ -97,11 +97,29 @@ class Slot:
 
 
 def slots_on(volume: Volume) -> list[Slot]:
-    """The slots of the recovery partition ``volume`` that have an intact head, the newest first."""
-    end = min(volume.size, LARGEST_PARTITION)
-    found = [slot_at(volume, place) for place, _ in scan_magics(volume, (MAGIC,), step=HEAD, end=end)]
-    whole = [slot for slot in found if slot and slot.own == slot.place and max(slot.own, slot.other) + slot.size <= end]
-    return sorted(whole, key=lambda slot: slot.generation, reverse=True)
+    """The slots of the recovery partition ``volume`` that have an intact head, the newest first.
+
+    They are looked for everywhere only if they are not where they should be.
+    """
+    found = slots_at(volume)
+    if len(found) < 2:
+        end = min(volume.size, LARGEST_PARTITION)
+        places = [place for place, _ in scan_magics(volume, (MAGIC,), step=HEAD, end=end)]
+        found = [slot for slot in (slot_at(volume, place) for place in places) if slot and slot.own == slot.place]
+    inside = [slot for slot in found if max(slot.own, slot.other) + slot.size <= volume.size]
+    return sorted(inside, key=lambda slot: slot.generation, reverse=True)
+
+
+def slots_at(volume: Volume) -> list[Slot]:
+    """The slot at the beginning of ``volume``, and the other one if that can be told, in this order.
+
+    Without a slot at the beginning, the one that lies where a partition of this size has its second.
+    """
+    first = slot_at(volume, 0)
+    if first is not None and first.own != 0:
+        return [first]
+    other = slot_at(volume, first.other if first else _half(volume.size))
+    return [slot for slot in (first, other) if slot and slot.own == slot.place]
 
 
 def slot_at(volume: Volume, place: int) -> Slot | None:
@@ -127,6 +145,11 @@ def next_slot(volume: Volume, slots: list[Slot]) -> Slot:
             f"{volume.name} has {volume.size} bytes; a recovery partition has {LEAST_SIZE} or more",
             hint="4 MiB are plenty for most disks",
         )
-    half = min(volume.size // 2, LARGEST_SLOT)
-    size = align_down(half, MIB) or align_down(half, HEAD)
+    size = _half(volume.size)
     return Slot(0, size, size, 1, ())
+
+
+def _half(size: int) -> int:
+    """The size of a slot in a new partition of ``size`` bytes, and the place of the second one."""
+    half = min(size // 2, LARGEST_SLOT)
+    return align_down(half, MIB) or align_down(half, HEAD)
