@@ -39,7 +39,7 @@ class Case:
 
 CASES = (
     Case("contiguous", Recipe("c1k", KIB, size=10 * MIB, entries=60, pieces=150)),
-    Case("contiguous", Recipe("c4k-torn-mft", size=16 * MIB, entries=150, torn_mft=True)),
+    Case("contiguous", Recipe("c4k-torn-mft", size=32 * MIB, entries=100, torn_mft=True)),
     Case("contiguous", Recipe("c64k", 64 * KIB, size=40 * MIB, entries=60, pieces=20)),
     Case("blocks", Recipe("c4k", size=16 * MIB, entries=150)),
     Case("blocks", Recipe("s4k", sector=4096, size=20 * MIB, entries=150)),
@@ -103,6 +103,14 @@ def first_fragment(path: Path) -> Extents:
         return Extents.span(start, start + length)
 
 
+def first_tenth(path: Path) -> Extents:
+    """Without what images in scattered blocks have there."""
+    with FileVolume(path) as volume:
+        claims = NtfsEditor(volume).claims()
+    images = Extents([pair for claim in claims for pair in claim.runs.extents()])
+    return Extents.span(0, path.stat().st_size // 10) - images
+
+
 def reformat(path: Path) -> None:
     with FileVolume(path) as volume:
         boot = NtfsEditor(volume).boot
@@ -117,7 +125,7 @@ WRECKS: dict[str, Wreck] = {
     "first-fragment-and-mirror": lambda path: zero(path, first_fragment(path) | areas(path, "mft-mirror")),
     "bitmap": lambda path: zero(path, areas(path, "bitmap")),
     "root-index": lambda path: zero(path, areas(path, "root-index")),
-    "first-tenth": lambda path: zero(path, Extents.span(0, path.stat().st_size // 10)),
+    "first-tenth": lambda path: zero(path, first_tenth(path)),
     "reformatted": reformat,
     "nothing": lambda path: None,
 }

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from inpart.contracts import Store, journal_size
-from inpart.errors import InpartError, UnfinishedJournal
-from inpart.extents import Runs
+from inpart.contracts import FilesystemEditor, Store, journal_size
+from inpart.errors import FilesystemError, InpartError, IntegrityError, UnfinishedJournal, UsageError
+from inpart.extents import Extents, Runs
+from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
 from inpart.operations.stores import claims_of
 from inpart.transaction import Journal, RestoreRecord, find_journal, read_restore_record, scan_for_journals
-from inpart.units import MIB, SECTOR, align_down
+from inpart.units import MIB, SECTOR, align_down, align_up
 from inpart.volume import Volume
 
 JOURNAL = "journal"
 """The file in ``/.inpart`` that holds journals while there is no store to hold them."""
 
 _TAIL = 4 * MIB
+_BORDERS = 256
+_DIRECTORY_CLUSTERS = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ class Unfinished:
 
 
 def find_unfinished(session: Session, volume: Volume, stores: Sequence[Store], *, thorough: bool = False) -> Unfinished:
-    """Look in the places of the stores, in ``/.inpart/journal`` and near the end; ``thorough`` scans everything."""
+    """Look in the places of the stores, in ``/.inpart/journal`` and near the end; ``thorough`` scans everything.
+
+    Where there is none of the first two, the borders of free space are looked at too.
+    """
     places = [store.journal() for store in stores if store.base == 0 and store.journal()]
     restore, where = _restore_in(volume, places)
     claims = claims_of(session, volume) or ()
@@ -49,7 +55,8 @@ def find_unfinished(session: Session, volume: Volume, stores: Sequence[Store], *
         with session.progress.phase("looking for journals", volume.size) as advance:
             found |= {one.header.journal_id: one for one in scan_for_journals(volume, progress=advance)}
     else:
-        found |= {one.header.journal_id: one for one in _near_the_end(volume)}
+        more = [*_near_the_end(volume), *(() if places else _beside_free_space(session, volume))]
+        found |= {one.header.journal_id: one for one in more}
     live = [journal for journal in found.values() if journal.unfinished_work]
     return Unfinished(tuple(sorted(live, key=lambda one: one.header.generation)), restore, where)
 
@@ -69,6 +76,23 @@ def _near_the_end(volume: Volume) -> list[Journal]:
     """Journals in the last bytes, where the table of contents of a container that is just being made has its own."""
     start = max(0, volume.size - 2 * journal_size(volume.size) - _TAIL)
     return list(scan_for_journals(volume, start=align_down(start, SECTOR)))
+
+
+def _beside_free_space(session: Session, volume: Volume) -> list[Journal]:
+    """Journals at the borders of free space, where one is that was cut short before its own place was claimed.
+
+    Some clusters behind it may have been meant for directories.
+    """
+    try:
+        filesystem = find_filesystem(session, volume).open(volume)
+        free = filesystem.free() if isinstance(filesystem, FilesystemEditor) else Extents()
+    except (FilesystemError, IntegrityError, UsageError):
+        return []
+    unit = filesystem.info.cluster_size
+    size = align_up(journal_size(volume.size), unit)
+    distances = (0, *(size + number * unit for number in range(_DIRECTORY_CLUSTERS + 1)))
+    starts = [start - distance for start, _ in free.array[-_BORDERS:].tolist() for distance in distances]
+    return find_journal(volume, [Runs(((start, size),)) for start in starts if start >= 0])
 
 
 def unfinished(session: Session, volume: Volume, stores: Sequence[Store]) -> str | None:
