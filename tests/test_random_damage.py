@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from inpart import plugins
 from inpart.contracts import FilesystemTree
+from inpart.errors import IntegrityError
 from inpart.extents import Extents
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
@@ -17,7 +18,7 @@ from inpart.operations.images import list_images, open_image
 from inpart.operations.incomplete import survey
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Session
-from inpart.operations.stores import EVERY
+from inpart.operations.stores import EVERY, claims_of, locate
 from inpart.operations.verify import verify
 from inpart.units import SECTOR
 from inpart.volume import FileVolume
@@ -84,11 +85,16 @@ def test_what_is_given_as_right_is_right(whole: Callable[[str, str], Whole], ses
     rows = list_images(session, str(path), EVERY).images
     assert "factory-1" in {row.name for row in rows}
     target = tmp_path / "target.img"
-    report = restore(session, str(path), RestoreOptions(rows[-1].id, to=str(target), allow_incomplete=True))
+    try:
+        report = restore(session, str(path), RestoreOptions(rows[-1].id, to=str(target), allow_incomplete=True))
+    except IntegrityError as error:
+        if permille < 200 or "every frame are lost" not in error.message:
+            raise
+        return
     assert path.read_bytes() == before
     with open_image(session, str(path), rows[-1].id, EVERY) as image:
         assert image.found is not None
-        damage = survey(session, image.reader, image.target.volume)
+        damage = survey(session, image)
         assert report.lost_bytes == damage.bad.total
         assert bool(damage.bad) == bool(damage.affected)
     if report.name == "mine":
@@ -127,3 +133,31 @@ def test_a_few_bad_sectors_cost_little(whole: Callable[[str, str], Whole], sessi
         target = tmp_path / f"{seed}.target"
         report = restore(session, str(path), RestoreOptions("mine", to=str(target), allow_incomplete=True))
         assert report.lost_bytes <= made.used.total // 10
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["fat16", "ext4"])
+def test_in_place_the_other_images_stay(whole: Callable[[str, str], Whole], session: Session, tmp_path: Path,
+                                        name: str, layout: str, seed: int) -> None:  # fmt: skip
+    """1 %: what is given as right is right in place too, and no byte of the retained image changes, claimed or not."""
+    made = whole(name, layout)
+    path = wreck(made, tmp_path / "wrecked.img", 10, seed)
+    told: list[str] = []
+    with FileVolume(path) as volume:
+        located = locate(session, volume, EVERY)
+        (other,) = (one.image for one in located.images if one.summary.name == "factory-1")
+        before = [volume.read(start, end - start) for start, end in other.extents]
+        with open_image(session, str(path), "mine", EVERY) as image:
+            damage = survey(session, image)
+    report = restore(Session(session.plugins, warn=told.append), str(path),
+                     RestoreOptions("mine", allow_incomplete=True))  # fmt: skip
+    with FileVolume(path) as volume:
+        assert [volume.read(start, end - start) for start, end in other.extents] == before
+        claimed = claims_of(session, volume) or ()
+        protected = any(claim.name.startswith("factory-1.") for claim in claimed)
+        assert protected or any("may overwrite them" in message for message in told)
+        if not protected:
+            kept = (made.used - damage.bad) - other.extents
+            assert all(volume.read(start, end - start) == made.content[start:end] for start, end in kept)
+    assert report.lost_bytes >= damage.bad.total

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from inpart.errors import IntegrityError, VolumeError
 from inpart.image.frame import FRAME_MAGIC, Frame
 from inpart.image.structs import FRAME_SIZE, HEADER_SIZE
-from inpart.units import MIB, align_down
+from inpart.units import MIB
 from inpart.volume import Volume
 
 _WINDOW = 4 * MIB
-_UNIT = 4096
+_UNIT = 512
 
 
 def find_frames(stream: Volume, image_id: bytes | None) -> Iterator[tuple[int, Frame]]:
@@ -73,8 +73,5 @@ class _Window:
         except VolumeError:
             if length <= _UNIT:
                 return bytes(length)
-        first = align_down(at, _UNIT) + _UNIT - at
-        return b"".join(
-            self._read(at + start, min(step, length - start))
-            for start, step in [(0, first), *((start, _UNIT) for start in range(first, length, _UNIT))]
-        )
+        half = length // 2
+        return self._read(at, half) + self._read(at + half, length - half)

@@ -13,30 +13,47 @@ from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
 from inpart.volume import ReadOnlyVolume, Volume
 
+Spare = tuple[tuple[int, bytes], ...]
+"""Bytes of the partition that are known from elsewhere, as (offset, bytes), apart from each other."""
+
+
+def span_of(spare: Spare) -> Extents:
+    """Where they lie."""
+    return Extents((start, start + len(data)) for start, data in spare)
+
 
 class PatchedVolume(ReadOnlyVolume):
-    """An image in which the bytes of ``bad``, which are never read from it, are zeros."""
+    """An image in which the bytes of ``bad`` are zeros and those of ``spare`` as given; neither is read from it."""
 
-    def __init__(self, image: ImageVolume, bad: Extents) -> None:
+    def __init__(self, image: ImageVolume, bad: Extents, spare: Spare = ()) -> None:
         self.size = image.size
         self.name = image.name
         self.sector_size = image.sector_size
         self._image = image
         self._bad = bad
+        self._spare = spare
+        self._absent = bad | span_of(spare)
 
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         self.check_bounds(offset, len(buffer))
         view, end = memoryview(buffer), offset + len(buffer)
         for start, stop in self._bad.clip(offset, end):
             view[start - offset : stop - offset] = bytes(stop - start)
-        for start, stop in self._bad.complement(offset, end):
+        for start, stop in self._absent.complement(offset, end):
             self._image.readinto(start, view[start - offset : stop - offset])
+        for start, data in self._spare:
+            low, high = max(start, offset), min(start + len(data), end)
+            if low < high:
+                view[low - offset : high - offset] = data[low - start : high - start]
 
     def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
-        return self._image.data_extents(start, end) - self._bad
+        stop = self.size if end is None else end
+        return (self._image.data_extents(start, stop) - self._absent) | span_of(self._spare).clip(start, stop)
 
 
-def files_hit(session: Session, live: Volume, reader: ImageReader, bad: Extents) -> Iterator[Finding]:
+def files_hit(
+    session: Session, live: Volume, reader: ImageReader, bad: Extents, spare: Spare = ()
+) -> Iterator[Finding]:
     """A finding for each system area and each file that has bytes in a damaged chunk.
 
     Where the damage is in what the image knows of its files, what is left of that is asked, and the ``live`` file
@@ -53,15 +70,17 @@ def files_hit(session: Session, live: Volume, reader: ImageReader, bad: Extents)
             Severity.ERROR, "image.metadata-damaged", where,
             f"the image's own list of files is hit, files may be lost that nothing names: {error.message}",
         )  # fmt: skip
-        yield from _doubtful_files(session, live, reader, bad)
+        yield from _doubtful_files(session, live, reader, bad, spare)
     else:
         yield from (_file(path, f"{where}: has bytes in a damaged chunk") for path in paths)
 
 
-def _doubtful_files(session: Session, live: Volume, reader: ImageReader, bad: Extents) -> Iterator[Finding]:
+def _doubtful_files(
+    session: Session, live: Volume, reader: ImageReader, bad: Extents, spare: Spare
+) -> Iterator[Finding]:
     """Names from what is left of the image's own metadata, and from the live file system."""
     where = f"image {reader.manifest.name}"
-    left = PatchedVolume(ImageVolume(reader), bad)
+    left = PatchedVolume(ImageVolume(reader), bad, spare)
     sources = (
         (_readable(session, left, bad, ask_checker=True), f"{where}: is lost, or what says where it lies"),
         (_readable(session, live, bad, ask_checker=False), f"{where}: lies now where a damaged chunk has its bytes"),

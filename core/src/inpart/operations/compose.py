@@ -50,13 +50,15 @@ class Retained:
 class Source:
     """What is to be restored: ``volume`` shows it; it holds the bytes ``used`` of the partition that was at ``home``.
 
-    ``damaged`` are lost and show as zeros.
+    ``damaged`` are lost and show as zeros; ``trusted`` is false if a system area is among them, so that nothing tells
+    for certain what is free.
     """
 
     volume: Volume
     used: Extents
     home: Place
     damaged: Extents = field(default_factory=Extents)
+    trusted: bool = True
 
     def at_home(self, place: Place) -> bool:
         """True if nothing that depends on position or size has to change."""
@@ -116,11 +118,16 @@ def _refuse_beyond(place: Place, what: str, end: int, hint: str) -> None:
 
 def _compose_damaged(session: Session, source: Source, place: Place, retained: Retained) -> Composition:
     try:
+        if retained.claims and not source.trusted:
+            raise IntegrityError("a system area is lost")
         return _compose(session, source, place, retained)
     except (FilesystemError, IntegrityError, NoSpace) as error:
         view, used = ResizedVolume(source.volume, place.size), source.used
         if retained.claims:
-            session.warn(f"nothing can be claimed in what is left of the file system: {error.message}")
+            session.warn(
+                f"the restored file system does not know of the images that stay in it, and may overwrite them: take "
+                f"them out with `inpart export`, or run `inpart repair` once it is mended ({error.message})"
+            )
         return Composition(view, used - retained.extents, (Extents.span(0, 4096) & used,), 0, Extents(), None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from inpart.contracts import Place, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
-from inpart.operations.affected import PatchedVolume
+from inpart.operations.affected import PatchedVolume, span_of
 from inpart.operations.aids import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
@@ -127,16 +127,18 @@ def _restore(
 ) -> RestoreReport:
     manifest = image.reader.manifest
     damage = _damage_of(session, image, options)
-    view = PatchedVolume(image.volume, damage.bad) if damage.bad else image.volume
+    spare = span_of(damage.spare)
+    view = PatchedVolume(image.volume, damage.bad, damage.spare) if damage.bad or spare else image.volume
     present = {one.summary.image_id for store in destination.stores for one in store.images}
     dropped = set() if options.retain else present - _chain(image)
     retained = retained_from(destination.stores, dropped)
-    used = image.reader.extents
+    used = image.reader.extents | spare
     home = Place(manifest.partition.disk_offset, image.reader.partition_size)
-    source = Source(view, used, home, damage.bad)
+    trusted = not any(area.extents & damage.bad for area in image.reader.system_areas)
+    source = Source(view, used, home, damage.bad | spare, trusted)
     composition = compose(session, source, destination.place, retained)
     if damage.bad and not composition.moved:
-        damage = left_out(session, image.reader, image.target.volume, damage, used & retained.extents)
+        damage = left_out(session, image, damage, used & retained.extents)
     if options.to is None:
         _refuse_own_source(image, composition)
     if manifest.excluded:
@@ -182,7 +184,7 @@ def _question(image: OpenImage, destination: Destination, report: RestoreReport,
 def _damage_of(session: Session, image: OpenImage, options: RestoreOptions) -> Damage:
     """What the image cannot give back. Raises IntegrityError if that is not allowed."""
     if options.allow_incomplete:
-        return survey(session, image.reader, image.target.volume)
+        return survey(session, image)
     if image.reader.lost:
         raise IntegrityError(
             f"image {image.reader.manifest.name!r} has lost {image.reader.lost.total} bytes of the partition",
