@@ -121,3 +121,19 @@ def test_a_table_that_no_longer_names_it(session: Session, tmp_path: Path) -> No
     assert aid_show(session, f"{disk}@{START}")[0].images[0].name == "first"
     aid_write(session, f"{disk}@{START}")
     assert aid_show(session, f"{disk}@{START}")[0].generation == 2
+
+
+def test_an_anchor_in_ntfs_leads_back(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "part.img"
+    with path.open("wb") as file:
+        file.truncate(32 * MIB)
+    subprocess.run(["mkntfs", "-q", "-F", path], check=True, capture_output=True)
+    create(session, str(path), CreateOptions("first"))
+    assert aid_check(session, str(path)).in_sync
+    subprocess.run(["ntfsfix", "-n", path], check=True, capture_output=True)
+    put(path, 0, bytes(512))
+    put(path, MIB, bytes(10 * MIB))
+    assert ways(session, str(path)) == [("first", "aid")]
+    restore(session, str(path), RestoreOptions())
+    subprocess.run(["ntfsfix", "-n", path], check=True, capture_output=True)
+    assert aid_check(session, str(path)).in_sync
