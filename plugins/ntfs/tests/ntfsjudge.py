@@ -26,7 +26,11 @@ _EXPECTED = re.compile(
     r"|NTFS volume version is [13]\.[0-9]\."
     r"|NTFS partition \S+ was processed successfully\."
 )
-_EXTRA = re.compile(r"Cluster accounting failed at \d+ \(0x[0-9a-f]+\): extra cluster in \$Bitmap")
+_TOLERABLE = re.compile(
+    r"Cluster accounting failed at \d+ \(0x[0-9a-f]+\): extra cluster in \$Bitmap"
+    r"|ntfsfix: Checking the alternate boot sector\.\.\. BAD"
+    r"|ntfsfix: Error: Failed to fix the alternate boot sector"
+)
 
 
 def run(*command: str | Path, check: bool = True) -> str:
@@ -117,8 +121,8 @@ def judge(path: Path) -> list[str]:
 
 
 def tolerable(complaint: str) -> bool:
-    """True for what a cut may leave behind: clusters taken and unused."""
-    return _EXTRA.fullmatch(complaint) is not None
+    """True for what a cut may leave behind: clusters taken and unused, a backup of the boot sector that lags behind."""
+    return _TOLERABLE.fullmatch(complaint) is not None
 
 
 def _ntfsfix(path: Path) -> list[str]:

@@ -1,0 +1,215 @@
+"""Vacating: whatever lies in a region leaves it, and for the NTFS tools nothing else has changed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inpart.errors import FilesystemDamaged, NoSpace
+from inpart.extents import Extents
+from inpart.testing.powercut import Sample, run_power_cuts
+from inpart.transaction import Transaction
+from inpart.units import KIB, MIB
+from inpart.volume import MemoryVolume, Volume
+from inpart_ntfs.editor.drafts import load
+from inpart_ntfs.editor.ownership import fixed_clusters
+from inpart_ntfs.editor.vacate import Vacater
+from inpart_ntfs.runs import HOLE, byte_extents
+from inpart_ntfs.structs import AttributeType, Number
+from ntfsediting import Bench, some_region
+from ntfsjudge import judge, mounted, snapshot, tolerable
+from ntfsmaker import MATRIX, SMALL, Recipe, fill_up, make_partition, populate
+
+Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
+
+RECIPES = {recipe.name: recipe for recipe in (*MATRIX, SMALL) if recipe.name != "c2m"}
+SAMPLE = ("c512", "c4k-torn-mft", "s4k", "small")
+CASES = [
+    pytest.param(name, seed, marks=[] if seed == 0 and name in SAMPLE else pytest.mark.exhaustive)
+    for name in RECIPES
+    for seed in range(4)
+]
+
+
+@pytest.fixture
+def bench(filled: Filled, tmp_path: Path) -> Callable[[str], Bench]:
+    """A function that makes a bench of a recipe."""
+
+    def make(name: str) -> Bench:
+        path, _ = filled(RECIPES[name])
+        return Bench.of(path, tmp_path / "partition.img", RECIPES[name].sector)
+
+    return make
+
+
+@pytest.mark.parametrize(("name", "seed"), CASES)
+def test_regions_of_all_volumes(bench: Callable[[str], Bench], name: str, seed: int) -> None:
+    one = bench(name)
+    region, avoid = some_region(one, seed), one.part(0.5, 0.55)
+    kept = (avoid - region) - one.fs().used
+    one.vacate(region, avoid)
+    one.expect_same(region)
+    assert not one.fs().used & kept, "clusters that were to be avoided are in use"
+
+
+def test_system_files_change_places_by_one_sector(bench: Callable[[str], Bench]) -> None:
+    one = bench("c4k-torn-mft")
+    before, old = one.fs().boot, bytes(one.volume.data)
+    lcns = {number: load(one.fs().mft, number).find(AttributeType.DATA) for number in (0, 1, 2)}
+    places = [byte_extents(data.runs[:, 1], data.runs[:, 2], before.cluster_size) for data in lcns.values() if data]
+    region = places[0] | places[1] | places[2]
+    assert one.batch(region)[0] == region.total
+    boot = one.fs().boot
+    assert boot.mft_lcn != before.mft_lcn
+    assert boot.mftmirr_lcn != before.mftmirr_lcn
+    assert one.volume.data[:512] == one.volume.data[boot.backup_offset : boot.backup_offset + 512]
+    assert one.volume.data[:48] + one.volume.data[64:512] == old[:48] + old[64:512]
+    one.expect_same(region)
+
+
+def test_each_special_file_moves(bench: Callable[[str], Bench]) -> None:
+    for number in (Number.BITMAP, Number.SECURE, Number.UPCASE, Number.ATTR_DEF, Number.ROOT, Number.LOG_FILE):
+        one = bench("c4k-secure")
+        draft = load(one.fs().mft, number)
+        rows = np.concatenate([attribute.runs for attribute in draft.attributes])
+        region = byte_extents(rows[:, 1], rows[:, 2], one.fs().boot.cluster_size)
+        assert region, f"record {number} lies in no cluster"
+        one.vacate(region)
+        one.expect_same(region)
+
+
+def test_compressed_files_keep_their_units(bench: Callable[[str], Bench]) -> None:
+    one = bench("c1k")
+    fs = one.fs()
+    numbers = [window.numbers[window.in_use & ~window.is_extension] for window in fs.mft.windows()]
+    shapes = {}
+    for number in np.concatenate(numbers).tolist():
+        for attribute in load(fs.mft, number).attributes:
+            if attribute.compression_unit:
+                shapes[number] = (_shape(attribute.runs), attribute.runs)
+    assert len(shapes) >= 5
+    rows = np.concatenate([rows for _, rows in shapes.values()])
+    region = byte_extents(rows[:, 1], rows[:, 2], fs.boot.cluster_size)
+    one.vacate(region)
+    one.expect_same(region)
+    for number, (shape, _) in shapes.items():
+        content = load(one.fs().mft, number).find(AttributeType.DATA)
+        assert content is not None
+        assert np.array_equal(_shape(content.runs), shape)
+
+
+def _shape(rows: np.ndarray) -> np.ndarray:
+    """Which vcns are stored."""
+    return np.repeat(rows[:, 1] != HOLE, rows[:, 2])
+
+
+def scattered(path: Path, recipe: Recipe) -> None:
+    """A volume whose free clusters lie apart, and a large file in one piece at its front."""
+    make_partition(path, recipe)
+    chance = random.Random(5)
+    with mounted(path) as root:
+        (root / "one piece.bin").write_bytes(chance.randbytes(900 * recipe.cluster))
+        os.setxattr(root / "one piece.bin", "user.stream", chance.randbytes(60_000))
+        (root / "small").mkdir()
+        number = 0
+        while os.statvfs(root).f_bfree > 40:
+            (root / "small" / f"{number}").write_bytes(chance.randbytes(recipe.cluster))
+            number += 1
+        for gone in range(0, number, 2):
+            (root / "small" / f"{gone}").unlink()
+
+
+def test_a_run_list_that_outgrows_its_record(tmp_path: Path) -> None:
+    source = tmp_path / "scattered.img"
+    scattered(source, Recipe("scattered", 2 * KIB, size=12 * MIB))
+    one = Bench.of(source, tmp_path / "partition.img")
+    file = next(path for path in one.before if path.endswith("one piece.bin"))
+    number = one.before[file][0][0]  # type: ignore[index]
+    draft = load(one.fs().mft, number)
+    assert len(draft.records) == 1
+    content = draft.find(AttributeType.DATA)
+    assert content is not None
+    region = byte_extents(content.runs[:, 1], content.runs[:, 2], 2 * KIB)
+    one.vacate(region)
+    one.expect_same(region)
+    draft = load(one.fs().mft, number)
+    assert len(draft.records) > 1, "there was no need for an attribute list"
+    assert draft.listing is not None
+    lists = draft.listing.rows
+    if len(lists):
+        region = byte_extents(lists[:, 1], lists[:, 2], 2 * KIB)
+        one.vacate(region)
+        one.expect_same(region)
+
+
+def test_no_room_is_said_with_numbers(bench: Callable[[str], Bench]) -> None:
+    one = bench("small")
+    old = bytes(one.volume.data)
+    with pytest.raises(NoSpace, match=r"\d+ clusters \(.*\) have to move, but only 0 \(0 B\) are free elsewhere"):
+        one.batch(one.part(0, 1))
+    assert bytes(one.volume.data) == old
+
+
+def test_clusters_of_nobody_are_damage(bench: Callable[[str], Bench]) -> None:
+    one = bench("small")
+    fs = one.fs()
+    free = fs.used.complement(0, fs.boot.data_end).array[-1]
+    content = load(fs.mft, Number.BITMAP).find(AttributeType.DATA)
+    assert content is not None
+    place = int(content.runs[0, 1]) * fs.boot.cluster_size + int(free[0]) // fs.boot.cluster_size // 8
+    one.volume.data[place] ^= 1 << (int(free[0]) // fs.boot.cluster_size % 8)
+    with pytest.raises(FilesystemDamaged, match="1 used clusters belong to no file"):
+        one.batch(Extents.span(int(free[0]) - 100 * KIB, int(free[1])))
+
+
+CUTS = [
+    pytest.param(12, id="sample"),
+    pytest.param(400, id="many", marks=pytest.mark.exhaustive),
+]
+
+
+@pytest.mark.parametrize("count", CUTS)
+@pytest.mark.parametrize(("name", "low", "high"), [("small", 0, 0.12), ("small", 0.5, 0.8), ("c512", 0.1, 0.5)])
+def test_power_cuts(bench: Callable[[str], Bench], name: str, low: float, high: float, count: int) -> None:
+    one = bench(name)
+    region, remaining = one.part(low, high), 1
+
+    def change(volume: Volume) -> int:
+        tx = Transaction(volume)
+        left = Vacater(tx, region, Extents()).run().remaining
+        tx.commit(None)
+        return left
+
+    def check(disk: MemoryVolume) -> None:
+        one.path.write_bytes(disk.data)
+        assert [text for text in judge(one.path) if not tolerable(text)] == []
+        assert snapshot(one.path) == one.before
+
+    while remaining:
+        start = partial(MemoryVolume, bytes(one.volume.data))
+        run_power_cuts(start, change, check, Sample(count, seed=remaining))
+        remaining = change(one.volume)
+    one.expect_same(region)
+
+
+@pytest.mark.exhaustive
+def test_a_full_and_fragmented_volume(tmp_path: Path) -> None:
+    recipe = Recipe("full", size=300 * MIB, entries=50_000, pieces=800)
+    source = tmp_path / "full.img"
+    make_partition(source, recipe)
+    with mounted(source, "compression") as root:
+        populate(root, recipe)
+        fill_up(root, 0.8, recipe.cluster)
+    one = Bench.of(source, tmp_path / "partition.img")
+    fs = one.fs()
+    assert fs.used.total > 0.79 * fs.boot.data_end
+    for low, high in ((0.86, 1), (0, 0.12), (0.4, 0.55)):
+        region = one.part(low, high)
+        one.vacate(region)
+        one.expect_same(region)
+    assert not (one.fs().used & region) - fixed_clusters(one.fs())
