@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from inpart.errors import FilesystemDamaged, VolumeError
@@ -100,8 +101,8 @@ class Mft:
             raise FilesystemDamaged(f"there is no record {int(numbers[wrong][0])}, $MFT has {self.count}", hint=HINT)
         size = self.boot.record_size
         raw = np.empty((len(numbers), size), dtype=np.uint8)
-        starts = np.flatnonzero(np.diff(numbers, prepend=-2) != 1)
-        for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)], strict=True):
+        starts = np.flatnonzero(np.diff(numbers, prepend=-2) != 1).tolist()
+        for first, last in pairwise([*starts, len(numbers)]):
             self.stream.readinto(int(numbers[first]) * size, raw[first:last].data.cast("B"))
         whole = apply_fixups(raw)
         for number, mirrored in self.mirrored.items():
