@@ -105,6 +105,6 @@ def _extract_one(tree: FilesystemTree, entry: Entry, output: OutputTree, report:
             report.failed.append((entry.path, "a device, pipe or socket is not copied"))
             return 0
         report.paths.append(entry.path)
-    except (FilesystemDamaged, UsageError) as error:
+    except (FilesystemDamaged, FilesystemUnsupported, UsageError) as error:
         report.failed.append((entry.path, error.message))
     return size
