@@ -24,7 +24,7 @@ help:
 	@echo 'make lint       ruff, mypy --strict and the layers of the core'
 	@echo 'make format     rewrites the sources as ruff formats them'
 	@echo 'make bench      measures against partclone; results belong into bench/README.md'
-	@echo 'make damage-matrix  runs every damage and writes docs/damage-matrix.md'
+	@echo 'make damage-matrix  runs every damage and writes docs/damage-matrix.md; an interrupted run goes on'
 	@echo 'make clean      removes .venv and all caches'
 
 setup: .venv/installed
@@ -62,7 +62,7 @@ bench: setup tools
 	$(BIN)/python bench/run.py
 
 damage-matrix: setup tools
-	PYTHONPATH=tests:plugins/fat/tests:plugins/ext/tests:plugins/ntfs/tests $(BIN)/python -m matrix docs/damage-matrix.md
+	PYTHONPATH=tests:plugins/fat/tests:plugins/ext/tests:plugins/ntfs/tests $(BIN)/python -m matrix docs/damage-matrix.md build/matrix.journal
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis

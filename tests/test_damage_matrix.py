@@ -43,7 +43,7 @@ def test_sample_comes_back(column: Column) -> None:
     cells = run_column(column, names)
     assert {cell.damage for cell in cells} == set(names)
     judge(cells)
-    text = markdown(cells, 1.0)
+    text = markdown(cells)
     assert all(f"| {name} | " in text for name in names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +50,22 @@ def all_cells() -> list[tuple[Column, Damage]]:
     return [(column, damage) for column in COLUMNS for damage in cells_of(column)]
 
 
-def run_column(column: Column, only: Collection[str] = ()) -> list[Cell]:
-    """Run the cells of a column, or those of the damages named in ``only``."""
+def run_column(column: Column, only: Collection[str] = (), note: Callable[[Cell], None] | None = None) -> list[Cell]:
+    """Run the cells of a column, or those of the damages named in ``only``; ``note`` is told of each at once."""
     chosen = [damage for damage in cells_of(column) if not only or damage.name in only]
     with tempfile.TemporaryDirectory(prefix=f"inpart-matrix-{column}-", dir=SCRATCH) as folder:
         where = Path(folder)
         kind = next(kind for kind in KINDS if kind.name == column.kind)
         kind.make(where / "base")
-        cells = []
+        cells: list[Cell] = []
         for table in TABLES:
             damages = [damage for damage in chosen if damage.table == table]
             if damages:
                 ground = make_ground(column, table, where, where / "base")
-                cells += [run_cell(ground, damage) for damage in damages]
+                for damage in damages:
+                    cells.append(run_cell(ground, damage))
+                    if note:
+                        note(cells[-1])
         return cells
 
 

@@ -28,8 +28,9 @@ made in it, `factory-1` and `mine`, with one more file between them. Then comes 
 brings back `mine`, the newest. A cell says
 
 - **what came back**: *all* means that every file is as it was (FAT: content, read by mtools; ext: content, owner, mode,
-  times, inode number and extended attributes, read through a kernel mount), that `fsck.fat -n` or `e2fsck -fn` finds
-  nothing, that both images can still be located, and that the table of the disk names the partition; *partly* and
+  times, inode number and extended attributes, read through a kernel mount; NTFS: content, streams, record number,
+  links, times and attributes, read through ntfs-3g), that `fsck.fat -n`, `e2fsck -fn`, or `ntfsfix -n` and `ntfsresize --info`
+  find nothing, that both images can still be located, and that the table of the disk names the partition; *partly* and
   *nothing* have their reason below the table; *WRONG* would be damage that inpart did not report;
 - **the way of locating** that led to the image, as in [CLI.md](CLI.md);
 - **the seconds** that all attempts took together, on files in memory or in the page cache: they compare cells, and are
@@ -39,30 +40,32 @@ brings back `mine`, the newest. A cell says
 † `restore DISK --repair-table`; ‡ the same after `sfdisk --delete DISK`, since it refuses to overlap partitions that
 exist; § `--allow-incomplete` after the plain restore had refused.
 
-The aid `file` lies outside the disk and is given with `--aid`; `reserved` is found without being told, and only FAT32
-offers room for it. Zeroed areas are named as inpart names them. An empty cell: no such thing in this column.
+The aid `file` lies outside the disk and is given with `--aid`; `reserved` lies in sectors that the file system leaves
+unused, `partition` is a recovery partition behind the other one, and both are found without being told. Those two are
+tried with one file system of each family. Zeroed areas are named as inpart names them. An empty cell: no such thing in
+this column.
 """
 
-_TOOLS = {"mkfs.fat": "--help", "mtools": "--version", "mke2fs": "-V", "sfdisk": "--version", "sgdisk": "-V"}
 _MARKS = (("--allow-incomplete", "§"), ("sfdisk", "‡"), ("--repair-table", "†"))
 
 
-def markdown(cells: Iterable[Cell], seconds: float) -> str:
+def markdown(cells: Iterable[Cell]) -> str:
     """The whole document."""
     found = {(cell.column, cell.damage): cell for cell in cells}
-    parts = [_INTRODUCTION, _summary(list(found.values()), seconds)]
+    parts = [_INTRODUCTION, _summary(list(found.values()))]
     parts += [_section(kind, found) for kind in KINDS if any(column.kind == kind.name for column, _ in found)]
     return "\n".join(parts)
 
 
-def _summary(cells: list[Cell], seconds: float) -> str:
+def _summary(cells: list[Cell]) -> str:
     counts = [
         f"{sum(cell.verdict == verdict for cell in cells)} {verdict}" for verdict in (ALL, PARTLY, NOTHING, WRONG)
     ]
+    seconds = sum(cell.seconds for cell in cells)
     lines = [
         "## This run",
         "",
-        f"- {datetime.now(UTC):%Y-%m-%d}, inpart {__version__}, {len(cells)} cells in {seconds:.0f} s: "
+        f"- {datetime.now(UTC):%Y-%m-%d}, inpart {__version__}, {len(cells)} cells, {seconds:.0f} s of restoring: "
         + ", ".join(counts),
         f"- {_machine()}",
         f"- {', '.join(_versions())}",
@@ -88,6 +91,8 @@ def _versions() -> Iterator[str]:
         ("mke2fs", "-V"),
         ("sfdisk", "--version"),
         ("sgdisk", "-V"),
+        ("parted", "--version"),
+        ("mkntfs", "--version"),
     )
     for name, option in commands:
         version = re.search(r"\d+\.\d[\d.]*", run(name, option, check=False))
