@@ -1,7 +1,7 @@
 """Runs the whole matrix in two processes and writes it as Markdown: ``python -m matrix FILE JOURNAL``.
 
-Each cell is noted in JOURNAL as soon as it is known; a run that was interrupted goes on from there, and one that is done
-removes it. A note counts for the sources it was made with only.
+Each cell is noted in JOURNAL as soon as it is known; a run that was interrupted goes on from there, and one that is
+done removes it. A note counts for the sources it was made with only.
 """
 
 from __future__ import annotations

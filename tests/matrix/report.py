@@ -29,9 +29,10 @@ brings back `mine`, the newest. A cell says
 
 - **what came back**: *all* means that every file is as it was (FAT: content, read by mtools; ext: content, owner, mode,
   times, inode number and extended attributes, read through a kernel mount; NTFS: content, streams, record number,
-  links, times and attributes, read through ntfs-3g), that `fsck.fat -n`, `e2fsck -fn`, or `ntfsfix -n` and `ntfsresize --info`
-  find nothing, that both images can still be located, and that the table of the disk names the partition; *partly* and
-  *nothing* have their reason below the table; *WRONG* would be damage that inpart did not report;
+  links, times and attributes, read through ntfs-3g), that `fsck.fat -n`, `e2fsck -fn`, or `ntfsfix -n` and
+  `ntfsresize --info` find nothing, that both images can still be located, and that the table of the disk names the
+  partition; *partly* and *nothing* have their reason below the table; *WRONG* would be damage that inpart did not
+  report;
 - **the way of locating** that led to the image, as in [CLI.md](CLI.md);
 - **the seconds** that all attempts took together, on files in memory or in the page cache: they compare cells, and are
   no promise.
