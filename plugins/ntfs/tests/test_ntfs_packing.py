@@ -17,7 +17,7 @@ from inpart_ntfs.editor.packing import Packed, pack
 from inpart_ntfs.editor.splitting import pair_sizes
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.runs import HOLE, encode, joined
-from inpart_ntfs.structs import AttributeFlag, AttributeType
+from inpart_ntfs.structs import AttributeFlag, AttributeType, Number
 from ntfsmaker import MATRIX, Recipe
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
@@ -158,6 +158,25 @@ def test_a_run_list_that_outgrows_its_record(fs: NtfsFilesystem) -> None:
         small = geometry.record_size == 1024
         assert bool(packed.fresh) == (pieces > (10 if small else 400))
         assert (packed.listing is not None) == (small and pieces >= 3000)
+
+
+def test_the_first_part_of_mft_is_mapped_by_its_own_first_record(fs: NtfsFilesystem) -> None:
+    geometry = geometry_of(fs)
+    for pieces in (40, 500, 2500):
+        draft = load(fs.mft, Number.MFT)
+        content = draft.find(AttributeType.DATA)
+        assert content is not None
+        vcn = np.arange(pieces, dtype=np.int64)
+        content.rows = scattered(np.stack([vcn, vcn, np.ones_like(vcn)], axis=1), pieces)
+        packed = pack(draft, geometry, Shop(), replaced=True)
+        assert packed.bridge is None
+        found = read_back(draft, packed, packed.base, 1 << 32)
+        expect(draft, found)
+        first = parse_record(Number.MFT, packed.base, 1 << 32).find(AttributeType.DATA)
+        assert first is not None
+        assert first.lowest_vcn == 0
+        assert len(first.rows) > 20
+        assert bool(packed.fresh) == (pieces > 40 and (geometry.record_size == 1024 or pieces > 500))
 
 
 def rows_of_units(data: st.DataObject) -> Numbers:

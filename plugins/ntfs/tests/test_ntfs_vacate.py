@@ -147,6 +147,35 @@ def test_a_run_list_that_outgrows_its_record(tmp_path: Path) -> None:
         one.expect_same(region)
 
 
+def test_mft_in_more_pieces_than_its_record_holds(filled: Filled, tmp_path: Path) -> None:
+    recipe = Recipe("much-mft", 512, size=12 * MIB, entries=400, pieces=10)
+    one = Bench.of(filled(recipe)[0], tmp_path / "partition.img")
+    fs = one.fs()
+    size = fs.boot.cluster_size
+    content = load(fs.mft, Number.MFT).find(AttributeType.DATA)
+    assert content is not None
+    region = byte_extents(content.runs[:, 1], content.runs[:, 2], size) | one.part(0, 0.02)
+    free = fs.used.complement(0, fs.boot.data_end) - region
+    lone = Extents.from_starts(np.arange(free.start, fs.boot.data_end, 2 * size), size)
+    head = Extents.span(int(free.array[-1, 1]) - 300 * size, int(free.array[-1, 1]))
+    one.vacate(region, free - (lone | head))
+    one.expect_same(region)
+    draft = load(one.fs().mft, Number.MFT)
+    assert len(draft.records) > 1, "there was no need for an attribute list"
+    assert max(draft.records) < 24
+
+
+def test_several_calls_in_one_transaction(bench: Callable[[str], Bench]) -> None:
+    one = bench("c512")
+    tx = Transaction(one.volume)
+    for low, high in ((0, 0.1), (0.5, 0.6), (0.15, 0.25), (0, 0.05)):
+        region = one.part(low, high)
+        while Vacater(tx, region, Extents()).run().remaining:
+            pass
+    tx.commit(None)
+    one.expect_same(region)
+
+
 def test_no_room_is_said_with_numbers(bench: Callable[[str], Bench]) -> None:
     one = bench("small")
     old = bytes(one.volume.data)

@@ -12,7 +12,7 @@ from inpart_ntfs.runs import HOLE, joined
 Numbers = NDArray[np.int64]
 
 VCN, LCN, COUNT = range(3)
-MAX_ROWS = 8192
+MAX_ROWS = 1024
 """So many rows leave at most at one time."""
 
 
