@@ -9,13 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from fatediting import TOLERABLE, spread
 from fatmaker import Recipe, fsck, make_partition
+from fattable import WholeTable
 from inpart.extents import Extents
 from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen, volume_file
 from inpart.units import MIB
 from inpart.volume import MemoryVolume, Volume
-from inpart_fat.geometry import Geometry
 from inpart_fat.provider import FatProvider
-from inpart_fat.table import AllocationTable, pack
 
 KINDS = {
     recipe.name: recipe
@@ -53,7 +52,7 @@ class TestEditor(FilesystemEditorKit):
             used = fsck(path).used
             volume = MemoryVolume(path.read_bytes())
         fs = self.provider.open(volume)
-        bad = mark_bad(volume, fs.geometry, fs.table, 3)
+        bad = mark_bad(volume, WholeTable.of(fs), 3)
         return Specimen(
             bytes(volume.data),
             files,
@@ -72,12 +71,12 @@ class TestEditor(FilesystemEditorKit):
         return complaint.startswith(TOLERABLE)
 
 
-def mark_bad(volume: Volume, geometry: Geometry, table: AllocationTable, count: int) -> Extents:
+def mark_bad(volume: Volume, table: WholeTable, count: int) -> Extents:
     """Mark free clusters near the end as bad in every copy of the table."""
+    geometry = table.geometry
     free = table.free().nonzero()[0][-20::7][:count]
     table.set(free, geometry.bad)
-    for start in geometry.fat_starts:
-        volume.write(start, pack(table.raw, geometry.fat_bits))
+    table.write(volume)
     if geometry.fsinfo_offset:
         at = geometry.fsinfo_offset + 488
         left = int.from_bytes(volume.read(at, 4), "little") - count

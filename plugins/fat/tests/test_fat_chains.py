@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpart.errors import FilesystemDamaged
+from inpart.volume import MemoryVolume
 from inpart_fat.chains import Links
 from inpart_fat.follow import Ending
 from inpart_fat.geometry import Geometry
@@ -36,6 +37,12 @@ GEOMETRY = Geometry(
     fsinfo_offset=0,
 )
 MARKS = (0, 0xFFFF, 0xFFF8, 0xFFF7, 1, 40, 0xFFF0)
+
+
+def table_of(geometry: Geometry, entries: list[int]) -> AllocationTable:
+    """A table on a volume that holds nothing else."""
+    packed = pack(np.array(entries, dtype=np.uint32), geometry.fat_bits)
+    return AllocationTable(MemoryVolume(bytes(512) + packed.ljust(1024, b"\0")), geometry)
 
 
 @st.composite
@@ -83,7 +90,7 @@ def test_twelve_bit_entries_lie_as_documented() -> None:
 @given(entries=tables())
 @settings(max_examples=150, deadline=None)
 def test_chains_are_those_of_the_reference(entries: list[int]) -> None:
-    table = AllocationTable(GEOMETRY, np.array(entries, dtype=np.uint32))
+    table = table_of(GEOMETRY, entries)
     for start in range(33):
         chain, ending = followed(entries, start) if start else ([], Ending.END)
         found = table.chain(start, strict=False).tolist()
@@ -127,11 +134,28 @@ def test_all_chains_at_once(entries: list[int], heads: list[int], width: int) ->
                 assert links.upstream(hit)[index] == any(cluster in chain for cluster in stretch_clusters), head
 
 
-def test_entries_of_fat32_keep_their_reserved_bits() -> None:
+@given(
+    entries=st.lists(st.integers(0, 0xFFFF), min_size=32, max_size=32),
+    clusters=st.lists(st.integers(0, 31), max_size=20),
+)
+@settings(max_examples=50, deadline=None)
+def test_single_entries_are_those_of_the_table(entries: list[int], clusters: list[int]) -> None:
+    table = table_of(GEOMETRY, entries)
+    found = table.at(np.array(clusters, dtype=np.int64))
+    assert found.tolist() == [entries[cluster] for cluster in clusters]
+
+
+def test_reserved_bits_of_fat32_are_no_part_of_an_entry() -> None:
     geometry = replace(GEOMETRY, fat_bits=32)
-    table = AllocationTable(geometry, np.array([0x0FFFFFF8, 0x0FFFFFFF] + [0xA0000000] * 30, dtype=np.uint32))
-    assert table.free().sum() == 30
-    table.set(np.array([2, 3]), np.array([3, 0xFFFFFFFF]))
-    assert table.raw[2:5].tolist() == [0xA0000003, 0xAFFFFFFF, 0xA0000000]
+    table = table_of(geometry, [0xFFFFFFF8, 0xFFFFFFFF, 0xA0000003, 0xAFFFFFFF] + [0xA0000000] * 28)
+    assert table.raw(2, 3).tolist() == [0xA0000003, 0xAFFFFFFF, 0xA0000000]
+    assert table.fetch(2, 3).tolist() == table.at(np.array([2, 3, 4])).tolist() == [3, 0x0FFFFFFF, 0]
     assert table.chain(2).tolist() == [2, 3]
-    assert table.free().sum() == 28
+
+
+def test_a_changed_entry_is_seen_when_the_old_one_is_forgotten() -> None:
+    table = table_of(GEOMETRY, [0xFFF8, 0xFFFF] + [0] * 30)
+    assert table.fetch(5, 1)[0] == 0
+    table.volume.write(512 + 5 * 2, b"\x06\x00")
+    table.forget(4, 6)
+    assert table.fetch(5, 1)[0] == table.at(np.array([5]))[0] == 6

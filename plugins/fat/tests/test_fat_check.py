@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fatmaker import MATRIX, Recipe, fsck
+from fattable import WholeTable
 from inpart.contracts import EntryType, Finding, Severity, State, Verdict
 from inpart.errors import FilesystemError, InpartError
 from inpart.volume import MemoryVolume
 from inpart_fat.filesystem import FatFilesystem
 from inpart_fat.provider import FatProvider
 from inpart_fat.structs import BOOT16, BOOT32, DIR, LDIR, field_offset
-from inpart_fat.table import pack
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
 RECIPES = {recipe.name: recipe for recipe in MATRIX if recipe.name in {"fat12-1m", "fat16-512", "fat32-512"}}
@@ -30,12 +30,12 @@ class Patient:
         self.volume = MemoryVolume(content)
         self.filesystem = FatFilesystem(self.volume)
         self.geometry = self.filesystem.geometry
-        self.table = self.filesystem.table
+        self.table = WholeTable.of(self.filesystem)
         self.files = [entry for entry in self.filesystem.walk() if entry.type is EntryType.FILE]
 
     def chain(self, path: str) -> list[int]:
         """Clusters of a file or directory."""
-        return [int(cluster) for cluster in self.table.chain(self.filesystem.stat(path).record)]
+        return [int(cluster) for cluster in self.filesystem.chain(self.filesystem.stat(path).record)]
 
     @property
     def big(self) -> str:
@@ -50,8 +50,7 @@ class Patient:
     def link(self, cluster: int, value: int) -> None:
         """Change an entry in all copies of the table."""
         self.table.set(np.array([cluster]), np.array([value]))
-        for start in self.geometry.fat_starts:
-            self.volume.write(start, pack(self.table.raw, self.geometry.fat_bits))
+        self.table.write(self.volume)
 
     def free(self) -> int:
         """The last free cluster."""
@@ -111,9 +110,8 @@ def _directory_into_itself(patient: Patient) -> None:
 
 
 def _other_copy(patient: Patient) -> None:
-    geometry, cluster = patient.geometry, patient.free()
-    patient.table.set(np.array([cluster]), -1)
-    patient.volume.write(geometry.fat_starts[1], pack(patient.table.raw, geometry.fat_bits))
+    patient.table.set(np.array([patient.free()]), -1)
+    patient.table.write(patient.volume, 1)
 
 
 def _zero(patient: Patient, name: str) -> None:

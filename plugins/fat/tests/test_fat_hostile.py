@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from fatmaker import MATRIX, Recipe, make_partition
+from fattable import WholeTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inpart.contracts import EntryType
@@ -19,7 +20,6 @@ from inpart_fat.filesystem import FatFilesystem
 from inpart_fat.inventory import MAX_DEPTH
 from inpart_fat.provider import FatProvider
 from inpart_fat.structs import DIR
-from inpart_fat.table import pack
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
 SETTINGS = settings(
@@ -83,7 +83,7 @@ def test_boot_sectors_of_random_fields(raw: bytes) -> None:
 def test_tables(seed: int, share: float, filled: Filled) -> None:
     volume = MemoryVolume(filled(SMALL["fat16-fewest-clusters"])[0].read_bytes())
     filesystem = FatFilesystem(volume)
-    geometry, table = filesystem.geometry, filesystem.table
+    geometry, table = filesystem.geometry, WholeTable.of(filesystem)
     chance = np.random.default_rng(seed)
     chosen = np.flatnonzero(chance.random(geometry.entry_count) < share)[2:]
     marks = np.array([0, 1, 0xFFF7, 0xFFFF, geometry.entry_count, 0xFFF0])
@@ -91,8 +91,7 @@ def test_tables(seed: int, share: float, filled: Filled) -> None:
     rubbish = chance.random(len(chosen)) < 0.3
     values[rubbish] = chance.choice(marks, int(rubbish.sum()))
     table.set(chosen, values)
-    for start in geometry.fat_starts:
-        volume.write(start, pack(table.raw, 16))
+    table.write(volume)
     use(volume)
 
 
@@ -125,11 +124,10 @@ def test_directories_that_contain_each_other(tmp_path: Path) -> None:
     recipe = Recipe("fat16", 16 * MIB, ("-F16", "-s2"))
     volume = MemoryVolume(make_partition(tmp_path / "p.img", recipe).read_bytes())
     filesystem = FatFilesystem(volume)
-    geometry, table = filesystem.geometry, filesystem.table
+    geometry, table = filesystem.geometry, WholeTable.of(filesystem)
     clusters = np.arange(2, 2 + 2 * MIB // geometry.cluster_size)
     table.set(clusters, np.append(clusters[1:], -1))
-    for start in geometry.fat_starts:
-        volume.write(start, pack(table.raw, 16))
+    table.write(volume)
     slots = np.zeros(65536, dtype=DIR)
     slots["DIR_Name"] = np.frombuffer(b"".join(b"%08d   " % number for number in range(65536)), "u1").reshape(-1, 11)
     slots["DIR_Attr"] = 0x10
@@ -148,11 +146,10 @@ def test_a_chain_of_nested_directories(tmp_path: Path) -> None:
     recipe = Recipe("fat12", 4 * MIB, ("-F12", "-s2"))
     volume = MemoryVolume(make_partition(tmp_path / "p.img", recipe).read_bytes())
     filesystem = FatFilesystem(volume)
-    geometry, table = filesystem.geometry, filesystem.table
+    geometry, table = filesystem.geometry, WholeTable.of(filesystem)
     clusters = np.arange(2, geometry.entry_count)
     table.set(clusters, -1)
-    for start in geometry.fat_starts:
-        volume.write(start, pack(table.raw, 12))
+    table.write(volume)
     slot = np.zeros(1, dtype=DIR)
     slot["DIR_Name"] = np.frombuffer(b"NESTED     ", "u1")
     slot["DIR_Attr"] = 0x10

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fatmaker import EMPTY_ONLY, MATRIX, Recipe, copy_in, fsck, make_partition, partclone_used_bytes, set_attributes
+from fattable import WholeTable
 from inpart.contracts import EntryType, State, Verdict
 from inpart.errors import UsageError
 from inpart.extents import Extents
@@ -18,7 +19,6 @@ from inpart.units import GIB, MIB
 from inpart.volume import Access, CountingVolume, FileVolume, MemoryVolume, RunsVolume, SliceVolume
 from inpart_fat.filesystem import FatFilesystem
 from inpart_fat.provider import FatProvider
-from inpart_fat.table import pack
 
 Partition = tuple[Path, dict[str, bytes]]
 Filled = Callable[[Recipe], Partition]
@@ -163,7 +163,7 @@ def test_bad_clusters_count_as_used_and_are_not_imaged(filled: Filled) -> None:
     volume = MemoryVolume(path.read_bytes())
     before = FatFilesystem(volume)
     used, allocated = before.info.used_bytes, before.allocated()
-    cluster = int(before.table.free().nonzero()[0][-1])
+    cluster = int(WholeTable.of(before).free().nonzero()[0][-1])
     for start in before.geometry.fat_starts:
         volume.write(start + cluster * 2, b"\xf7\xff")
     after = FatFilesystem(volume)
@@ -179,7 +179,7 @@ def test_what_windows_writes_is_healthy(filled: Filled, tmp_path: Path) -> None:
     """Other boot code, hidden sectors, unknown counts, reserved bits of entries, another end mark, boot code in 12."""
     path, files = filled(next(recipe for recipe in MATRIX if recipe.name == "fat32-512"))
     volume = MemoryVolume(path.read_bytes())
-    geometry, table = FatFilesystem(volume).geometry, FatFilesystem(volume).table
+    geometry, table = FatFilesystem(volume).geometry, WholeTable.of(FatFilesystem(volume))
     for boot in geometry.boot_offsets:
         volume.write(boot, b"\xebX\x90MSDOS5.0")
         volume.write(boot + 28, (2048).to_bytes(4, "little"))
@@ -189,8 +189,7 @@ def test_what_windows_writes_is_healthy(filled: Filled, tmp_path: Path) -> None:
     table.raw[2:] |= 0xA0000000
     table.raw[table.next >= 0x0FFFFFF8] = 0xFFFFFFF8
     table.raw[:2] = 0xFFFFFFF8, 0xFFFFFFFF
-    for start in geometry.fat_starts:
-        volume.write(start, pack(table.raw, 32))
+    table.write(volume)
     (tmp_path / "windows.img").write_bytes(volume.data)
     judgement, filesystem = fsck(tmp_path / "windows.img"), FatFilesystem(volume)
     assert judgement.complaints == ()
@@ -236,8 +235,8 @@ def many_files(path: Path, directories: int) -> None:
     """Make as many directories with 500 empty files each: one by mcopy, the others as copies of it."""
     copy_in(path, {f"/d/A file with a long name {number}.txt": b"" for number in range(500)})
     filesystem = FatFilesystem(FileVolume(path))
-    geometry, table = filesystem.geometry, filesystem.table
-    source = table.chain(filesystem.stat("/d").record)
+    geometry, table = filesystem.geometry, WholeTable.of(filesystem)
+    source = filesystem.chain(filesystem.stat("/d").record)
     slot = bytearray(filesystem.volume.read(geometry.root_start, 32))
     content = bytearray(b"".join(filesystem.volume.read(geometry.offset(one), 1024) for one in source.tolist()))
     with FileVolume(path, Access.WRITE) as volume:
@@ -248,8 +247,7 @@ def many_files(path: Path, directories: int) -> None:
             content[26:28] = slot[26:28]
             volume.write(geometry.root_start + number * 32, slot)
             volume.write(geometry.offset(first), content)
-        for start in geometry.fat_starts:
-            volume.write(start, pack(table.raw, geometry.fat_bits))
+            table.write(volume)
 
 
 def test_walking_fifty_thousand_files_reads_each_directory_once(tmp_path: Path) -> None:

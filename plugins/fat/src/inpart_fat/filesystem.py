@@ -28,7 +28,7 @@ from inpart_fat.geometry import Clusters
 from inpart_fat.inventory import Inventory, take_inventory
 from inpart_fat.labels import volume_label
 from inpart_fat.reader import DirectoryReader
-from inpart_fat.table import AllocationTable, LazyTable, read_windows
+from inpart_fat.table import AllocationTable, read_windows
 from inpart_fat.tree import Tree
 from inpart_fat.usage import Usage, closed_properly, read_usage, without_io_errors
 
@@ -52,7 +52,7 @@ class FatFilesystem(FilesystemTree):
         """Forget everything that was read, so that edits made since are seen."""
         self.boot = read_boot(self.volume)
         self.geometry = self.boot.geometry
-        for name in ("info", "usage", "table", "lazy_table", "reader", "inventory"):
+        for name in ("info", "usage", "table", "reader", "inventory"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -62,18 +62,12 @@ class FatFilesystem(FilesystemTree):
 
     @cached_property
     def table(self) -> AllocationTable:
-        """The active copy of the allocation table, all of it; chains are followed in it as soon as it is there."""
-        return AllocationTable.read(self.volume, self.geometry)
-
-    @cached_property
-    def lazy_table(self) -> LazyTable:
-        """The same table, read where it is needed."""
-        return LazyTable(self.volume, self.geometry)
+        """The active copy of the allocation table."""
+        return AllocationTable(self.volume, self.geometry)
 
     def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
         """The cluster numbers of a chain; see ``inpart_fat.follow``."""
-        table = self.table if "table" in self.__dict__ else self.lazy_table
-        return table.chain(start, limit=limit, strict=strict)
+        return self.table.chain(start, limit=limit, strict=strict)
 
     def links(self, heads: Clusters) -> Links:
         """All chains at once, with a stretch that starts at each of ``heads``."""

@@ -46,12 +46,24 @@ def follow(fetch: Fetch, geometry: Geometry, start: int, *, limit: int | None = 
     if _overlapping(pieces):
         ending = Ending.LOOP
         chain = chain[: _first_repeated(chain)]
-    if strict and ending not in (Ending.END, None):
+    if strict:
+        _refuse_broken(start, ending)
+    return chain
+
+
+def fragments(fetch: Fetch, geometry: Geometry, start: int) -> NDArray[np.int64]:
+    """First cluster and count of the pieces of a whole chain, shape (n, 2). Raises FilesystemDamaged as ``follow``."""
+    pieces, ending = _pieces(fetch, geometry, start, None)
+    _refuse_broken(start, Ending.LOOP if _overlapping(pieces) else ending)
+    return pieces
+
+
+def _refuse_broken(start: int, ending: Ending | None) -> None:
+    if ending not in (Ending.END, None):
         raise FilesystemDamaged(
             f"the cluster chain from {start} on {_WHAT[ending]}",
             hint="see what `inpart verify --level fs` finds, and let fsck.fat repair it",
         )
-    return chain
 
 
 def _pieces(fetch: Fetch, geometry: Geometry, start: int, limit: int | None) -> tuple[NDArray[np.int64], Ending | None]:

@@ -124,6 +124,10 @@ class Geometry:
         starts = self.offsets(clusters)
         return Runs(np.stack([starts, np.full_like(starts, self.cluster_size)], axis=1))
 
+    def runs_of(self, fragments: NDArray[np.integer]) -> Runs:
+        """The bytes along ``fragments``, rows of first cluster and count."""
+        return Runs(np.stack([self.offsets(fragments[:, 0]), fragments[:, 1] * self.cluster_size], axis=1))
+
     def extents(self, clusters: NDArray[np.integer]) -> Extents:
         """The bytes of ``clusters`` as a set."""
         return Extents.from_starts(self.offsets(clusters), self.cluster_size)
@@ -136,6 +140,13 @@ class Geometry:
         """Numbers of all clusters that have at least one byte in ``extents``, ascending."""
         touched = extents.to_mask(self.cluster_size, self.cluster_count, self.data_start)
         return np.flatnonzero(touched) + FIRST_CLUSTER
+
+    def touched(self, extents: Extents, clusters: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """For each of ``clusters``, whether it has at least one byte in ``extents``."""
+        offsets = self.offsets(clusters)
+        run = np.searchsorted(extents.array[:, 1], offsets, side="right")
+        starts = np.append(extents.array[:, 0], np.iinfo(np.int64).max)
+        return np.asarray(starts[run] < offsets + self.cluster_size)
 
     def clusters_of(self, runs: Runs) -> Clusters:
         """The clusters along ``runs``, which must consist of whole clusters of the data area, in path order."""

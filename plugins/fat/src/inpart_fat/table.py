@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
 from inpart_fat.follow import follow
-from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
+from inpart_fat.geometry import Clusters, Geometry
 
 Entries = NDArray[np.uint32]
 
@@ -18,7 +18,7 @@ WINDOW = 1 << 20
 """Entries that are read at once: 4 MiB of FAT32."""
 
 BLOCK = 1 << 14
-MAX_BLOCKS = 64
+MAX_BLOCKS = 256
 """Entries in a block of a table that is read where needed, and how many blocks are kept."""
 
 
@@ -72,23 +72,47 @@ def _read(volume: Volume, geometry: Geometry, copy: int, first: int, count: int)
     return unpack(volume.read(geometry.fat_starts[copy] + first * bits // 8, packed_size(count, bits)), bits, count)
 
 
-class LazyTable:
-    """The active copy of the table, read where it is needed; for following single chains without holding it all."""
+class AllocationTable:
+    """The active copy of the table, read where it is needed; a bounded number of blocks is kept.
+
+    Whoever changes entries on the volume, or in the transaction whose view it is, says so with ``forget``.
+    """
 
     def __init__(self, volume: Volume, geometry: Geometry) -> None:
         self.volume = volume
         self.geometry = geometry
         self._blocks: dict[int, Entries] = {}
 
-    def fetch(self, first: int, count: int) -> Entries:
-        """Entries without the reserved bits of FAT32. Raises VolumeError."""
+    def raw(self, first: int, count: int) -> Entries:
+        """A copy of entries as stored: those of FAT32 with their four reserved bits. Raises VolumeError."""
         blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
         joined = np.concatenate([self._block(number) for number in blocks])
         return joined[first - blocks[0] * BLOCK :][:count]
 
+    def fetch(self, first: int, count: int) -> Entries:
+        """Entries without the reserved bits of FAT32. Raises VolumeError."""
+        return self.raw(first, count) & np.uint32(self.geometry.mask)
+
+    def at(self, clusters: NDArray[np.integer]) -> Entries:
+        """The entry of each of ``clusters``, which exist, without reserved bits. Raises VolumeError."""
+        found = np.empty(len(clusters), dtype=np.uint32)
+        for number, index in by_block(clusters, BLOCK):
+            found[index] = self._block(number)[clusters[index] - number * BLOCK]
+        return found & np.uint32(self.geometry.mask)
+
+    def windows(self) -> Iterator[tuple[int, Entries]]:
+        """(number of the first entry, entries without reserved bits) in windows over the whole table."""
+        for first, raw in read_windows(self.volume, self.geometry):
+            yield first, raw & np.uint32(self.geometry.mask)
+
     def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
         """See ``follow``."""
         return follow(self.fetch, self.geometry, start, limit=limit, strict=strict)
+
+    def forget(self, first: int, end: int) -> None:
+        """Read the entries ``[first, end)`` anew when they are asked for again."""
+        for number in range(first // BLOCK, (end - 1) // BLOCK + 1):
+            self._blocks.pop(number, None)
 
     def _block(self, number: int) -> Entries:
         if number not in self._blocks:
@@ -96,72 +120,14 @@ class LazyTable:
                 self._blocks.pop(next(iter(self._blocks)))
             first = number * BLOCK
             count = min(BLOCK, self.geometry.entry_count - first)
-            raw = _read(self.volume, self.geometry, self.geometry.active_fat, first, count)
-            self._blocks[number] = raw & np.uint32(self.geometry.mask)
+            self._blocks[number] = _read(self.volume, self.geometry, self.geometry.active_fat, first, count)
         return self._blocks[number]
 
 
-class AllocationTable:
-    """One copy of the table in memory, 4 bytes for each entry, and what follows from it.
-
-    ``raw`` holds the entries as stored (FAT32 with the four reserved bits), ``next`` without those bits; both are
-    indexed by cluster number. Entries are changed by ``set`` only.
-    """
-
-    def __init__(self, geometry: Geometry, raw: Entries) -> None:
-        """``raw`` has ``geometry.entry_count`` elements."""
-        self.geometry = geometry
-        self.raw = raw
-
-    @classmethod
-    def read(cls, volume: Volume, geometry: Geometry, copy: int | None = None) -> AllocationTable:
-        """One copy, the active one by default. Raises VolumeError."""
-        raw = np.empty(geometry.entry_count, dtype=np.uint32)
-        for first, entries in read_windows(volume, geometry, copy):
-            raw[first : first + len(entries)] = entries
-        return cls(geometry, raw)
-
-    def set(self, clusters: NDArray[np.integer], values: NDArray[np.integer] | int) -> None:
-        """Change entries; the four high bits of FAT32 entries stay as they are."""
-        keep = np.uint32(~self.geometry.mask & 0xFFFFFFFF)
-        new = np.asarray(values).astype(np.uint32) & np.uint32(self.geometry.mask)
-        self.raw[clusters] = self.raw[clusters] & keep | new
-        if self.geometry.fat32 and "_next" in self.__dict__:
-            self._next[clusters] = new
-
-    @cached_property
-    def _next(self) -> Entries:
-        return self.raw & np.uint32(self.geometry.mask) if self.geometry.fat32 else self.raw
-
-    @property
-    def next(self) -> Entries:
-        """Entries without the reserved bits of FAT32; read only, and up to date after ``set``."""
-        values = self._next.view()
-        values.setflags(write=False)
-        return values
-
-    def free(self) -> NDArray[np.bool_]:
-        """True for each free cluster; entries 0 and 1 are false."""
-        mask = self.next == 0
-        mask[:FIRST_CLUSTER] = False
-        return np.asarray(mask)
-
-    def bad(self) -> NDArray[np.bool_]:
-        """True for each bad cluster; entries 0 and 1 are false."""
-        mask = self.next == self.geometry.bad
-        mask[:FIRST_CLUSTER] = False
-        return np.asarray(mask)
-
-    def used(self) -> NDArray[np.bool_]:
-        """True for each cluster that holds data: neither free nor bad; entries 0 and 1 are false."""
-        mask = (self.next != 0) & (self.next != self.geometry.bad)
-        mask[:FIRST_CLUSTER] = False
-        return np.asarray(mask)
-
-    def fetch(self, first: int, count: int) -> Entries:
-        """Entries without the reserved bits of FAT32."""
-        return self.raw[first : first + count] & np.uint32(self.geometry.mask)
-
-    def chain(self, start: int, *, limit: int | None = None, strict: bool = True) -> Clusters:
-        """See ``follow``."""
-        return follow(self.fetch, self.geometry, start, limit=limit, strict=strict)
+def by_block(clusters: NDArray[np.integer], size: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """(block, indices of those of ``clusters`` that lie in it) for blocks of ``size`` entries, ascending."""
+    blocks = clusters // size
+    order = np.argsort(blocks, kind="stable")
+    bounds = np.flatnonzero(np.diff(blocks[order], prepend=-1, append=-1))
+    for low, high in pairwise(bounds.tolist()):
+        yield int(blocks[order[low]]), order[low:high]

@@ -47,7 +47,6 @@ class Claimer:
         wanted = self._check(claims)
         if not wanted:
             return
-        before = self.writer.table.free().sum()
         old = {name: claim_of(self.fs, self.files[name]) for name in wanted if name in self.files}
         owned = _union(old.values())
         reserved = _union(claims) | directory.extents()
@@ -73,14 +72,13 @@ class Claimer:
                 self._replace(folder, entry, self._head(claim), claim.size, Stage.SWITCH)
         for window in cluster_windows(self.geometry, (owned - _union(claims))):
             self.writer.free(window)
-        self.writer.count(int(self.writer.table.free().sum() - before))
+        self.writer.count()
 
     def release(self, names: Sequence[str]) -> None:
         """Raises UsageError for a name that is not there, FilesystemDamaged."""
         missing = [name for name in names if name.lower() not in self.files]
         if missing or self.store is None:
             raise UsageError(f"there is no file {missing[0] if missing else ''} in /{NAME}")
-        before = self.writer.table.free().sum()
         folder = FolderWriter(self.fs.reader, self.writer, self.store.cluster)
         gone = {name.lower(): self.files[name.lower()] for name in names}
         freed = _union(claim_of(self.fs, entry) for entry in gone.values())
@@ -92,7 +90,7 @@ class Claimer:
                 folder.remove(entry, Stage.SWITCH)
         for window in cluster_windows(self.geometry, freed):
             self.writer.free(window)
-        self.writer.count(int(self.writer.table.free().sum() - before))
+        self.writer.count()
 
     def _check(self, claims: Sequence[Claim]) -> dict[str, Claim]:
         """The claims by lower-case name."""
@@ -122,7 +120,7 @@ class Claimer:
         if claim.runs.extents() & owned:
             return True
         freed = self.writer.changes.freed
-        return any(freed[window].any() for window in cluster_windows(self.geometry, claim.runs.extents()))
+        return any(freed.of(window).any() for window in cluster_windows(self.geometry, claim.runs.extents()))
 
     def _head(self, claim: Claim) -> int:
         return self.geometry.cluster_at(int(claim.runs.array[0, 0])) if len(claim.runs) else 0
@@ -135,7 +133,7 @@ class Claimer:
             clusters, following = path[:_WINDOW], path[1 : _WINDOW + 1]
             if len(following) < len(clusters):
                 following = np.append(following, self.geometry.end_of_chain)
-            current = table.next[clusters].astype(np.int64)
+            current = table.at(clusters).astype(np.int64)
             current = np.where(current > self.geometry.bad, self.geometry.end_of_chain, current)
             chosen = current == 0 if stage is Stage.ALLOCATE else current != following
             self.writer.set(clusters[chosen], following[chosen], stage)

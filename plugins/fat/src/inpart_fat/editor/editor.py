@@ -47,7 +47,7 @@ class FatEditor(FatFilesystem, FilesystemEditor):
             work.done(batch.sources[moved], batch.targets[moved])
             if self.geometry.root_cluster in batch.sources:
                 self._reopen()
-        writer.count(0)
+        writer.count()
         self._forget()
         size = self.geometry.cluster_size
         return Vacated((before - work.left) * size, work.left * size)
@@ -91,15 +91,12 @@ class FatEditor(FatFilesystem, FilesystemEditor):
         return self._writer
 
     def _forget(self) -> None:
-        """Drop what edits have made stale; the table has followed them."""
+        """Drop what edits have made stale; the table follows them."""
         for name in ("info", "usage", "inventory"):
             self.__dict__.pop(name, None)
 
     def _reopen(self) -> None:
         """Follow the root directory to its new place."""
-        table = self.table
         self.refresh()
-        table.geometry = self.geometry
-        self.__dict__["table"] = table
         if self._writer is not None:
-            self._writer.geometry = self.geometry
+            self._writer.table, self._writer.geometry = self.table, self.geometry

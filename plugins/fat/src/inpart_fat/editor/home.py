@@ -11,7 +11,7 @@ from inpart.extents import Extents, Runs
 from inpart.units import format_size
 
 from inpart_fat.directory import DirEntry
-from inpart_fat.editor.cells import TableWriter, check_free, cluster_mask, first_true
+from inpart_fat.editor.cells import TableWriter, check_free
 from inpart_fat.editor.folder import FolderWriter, link_chain
 from inpart_fat.editor.names import dot_slots, with_fields
 from inpart_fat.editor.store import NAME, PROTECTED
@@ -87,19 +87,21 @@ class Home:
 
     def more(self, count: int) -> Clusters:
         """Free clusters for the directory, the highest ones. Raises NoSpace."""
-        return self.geometry.entry_count - 1 - self._usable(count, step=-1)[::-1]
+        return self._usable(count, highest=True)
 
     def _more_for_root(self, count: int) -> Clusters:
         """Free clusters for the root directory, the lowest ones. Raises NoSpace."""
-        return self._usable(count, step=1)
+        return self._usable(count, highest=False)
 
-    def _usable(self, count: int, *, step: int) -> Clusters:
-        """Places of the first clusters in one direction that are free and meant for nothing else."""
-        taken = self.writer.changes.freed | cluster_mask(self.geometry, self.reserved)
-        found = first_true((self.writer.table.free() & ~taken)[::step], count)
-        if len(found) < count:
-            raise NoSpace(
-                f"a directory needs {format_size(count * self.geometry.cluster_size)}, no cluster is left for it",
-                hint="remove a file",
-            )
-        return found
+    def _usable(self, count: int, *, highest: bool) -> Clusters:
+        """Clusters that are free and meant for nothing else, ascending."""
+        found = np.empty(0, dtype=np.int64)
+        for free in self.writer.free_windows(backward=highest):
+            taken = self.geometry.touched(self.reserved, free) | (self.writer.changes.freed.of(free) != 0)
+            found = np.concatenate([free[~taken], found] if highest else [found, free[~taken]])
+            if len(found) >= count:
+                return found[-count:] if highest else found[:count]
+        raise NoSpace(
+            f"a directory needs {format_size(count * self.geometry.cluster_size)}, no cluster is left for it",
+            hint="remove a file",
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inpart_fat.editor.bootfields import set_boot_field
 from inpart_fat.editor.cells import TableWriter
 from inpart_fat.editor.vacate import Batch
-from inpart_fat.geometry import Clusters, Geometry
+from inpart_fat.geometry import Clusters
 from inpart_fat.structs import DIR, SLOT
 
 Numbers = NDArray[np.int64]
@@ -36,7 +36,7 @@ class Mover:
         self.tx: Edits = writer.tx
         self._group = max(1, _GROUP_BYTES // self.geometry.cluster_size)
         self._moved = np.zeros(len(batch.sources), dtype=bool)
-        self._by_content = batch.from_directory | _touched(rewritten, self.geometry, batch.sources)
+        self._by_content = batch.from_directory | self.geometry.touched(rewritten, batch.sources)
         self._children()
 
     def _children(self) -> None:
@@ -156,13 +156,3 @@ class Mover:
         gone = (places >= self.geometry.data_start) & (index >= 0) & self._moved[index]
         distance = (self.batch.targets[index] - cluster) * self.geometry.cluster_size
         return np.where(gone, places + distance, places)
-
-
-def _touched(extents: Extents, geometry: Geometry, clusters: Clusters) -> NDArray[np.bool_]:
-    """True for each of ``clusters`` that has a byte in ``extents``."""
-    if not extents:
-        return np.zeros(len(clusters), dtype=bool)
-    offsets = geometry.offsets(clusters)
-    run = np.searchsorted(extents.array[:, 1], offsets, side="right")
-    starts = np.append(extents.array[:, 0], np.iinfo(np.int64).max)
-    return np.asarray(starts[run] < offsets + geometry.cluster_size)

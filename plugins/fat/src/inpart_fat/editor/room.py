@@ -55,11 +55,10 @@ class Holes:
         return start
 
 
-def mask_runs(mask: NDArray[np.bool_], first: int) -> tuple[Numbers, Numbers]:
-    """Starts and lengths of the runs of true in ``mask``, whose element 0 is number ``first``."""
-    inner = np.flatnonzero(mask[1:] != mask[:-1]) + 1
-    edges = np.concatenate([[0][: int(mask[0])], inner, [len(mask)][: int(mask[-1])]]).astype(np.int64).reshape(-1, 2)
-    return edges[:, 0] + first, edges[:, 1] - edges[:, 0]
+def consecutive(clusters: Clusters) -> tuple[Numbers, Numbers]:
+    """Starts and lengths of the runs of clusters that follow each other in ``clusters``, which ascend."""
+    opens = np.flatnonzero(np.diff(clusters, prepend=-1) != 1)
+    return clusters[opens], np.diff(np.append(opens, len(clusters)))
 
 
 def place(lengths: Numbers, holes: Holes) -> Clusters:

@@ -9,6 +9,7 @@ from inpart.errors import FilesystemDamaged
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
+from inpart_fat.editor.marks import Marks
 from inpart_fat.geometry import FIRST_CLUSTER, Clusters
 from inpart_fat.structs import (
     ATTR_DIRECTORY,
@@ -54,10 +55,10 @@ class _Found:
     is_dir: Mask
 
 
-def read_tree(volume: Volume, table: AllocationTable, wanted: Mask) -> tuple[Tree, Mask]:
-    """Walk all directories; ``wanted`` has an element for each table entry. Raises FilesystemDamaged, VolumeError.
+def read_tree(volume: Volume, table: AllocationTable, wanted: Marks) -> tuple[Tree, Marks]:
+    """Walk all directories; ``wanted`` marks clusters. Raises FilesystemDamaged, VolumeError.
 
-    Returns also a mask of the clusters that belong to directories.
+    Returns also marks of the clusters that belong to directories.
     """
     walker = _Walker(volume, table, wanted)
     level, parents = np.array([table.geometry.root_cluster], dtype=np.int64), np.array([-1], dtype=np.int64)
@@ -67,7 +68,7 @@ def read_tree(volume: Volume, table: AllocationTable, wanted: Mask) -> tuple[Tre
     while len(level):
         found, owners, dotdots = walker.read(level)
         columns.append((level, parents, dotdots))
-        chosen = wanted[found.head]
+        chosen = wanted.of(found.head) != 0
         entries.append((found.place[chosen], found.head[chosen]))
         level, parents = found.head[found.is_dir], known + owners[found.row[found.is_dir]]
         known += len(dotdots)
@@ -77,12 +78,12 @@ def read_tree(volume: Volume, table: AllocationTable, wanted: Mask) -> tuple[Tre
 
 
 class _Walker:
-    def __init__(self, volume: Volume, table: AllocationTable, wanted: Mask) -> None:
+    def __init__(self, volume: Volume, table: AllocationTable, wanted: Marks) -> None:
         self.volume = volume
         self.table = table
         self.geometry = table.geometry
         self.wanted = wanted
-        self.in_directory = np.zeros(table.geometry.entry_count, dtype=bool)
+        self.in_directory = Marks()
 
     def read(self, level: Clusters) -> tuple[_Found, Numbers, Clusters]:
         """Entries below the directories of one level, the directory of each row read, and their ``..`` clusters."""
@@ -106,14 +107,13 @@ class _Walker:
 
     def _chains(self, level: Clusters) -> tuple[Numbers, Clusters]:
         """All clusters of the directories that start at ``level``, in order, with the index of the directory."""
-        links = self.table.next
         owner, at = np.arange(len(level)), level
         owners, clusters = [], []
         for _ in range(max(1, MAX_DIRECTORY // self.geometry.cluster_size)):
             self._enter(at)
             owners.append(owner)
             clusters.append(at)
-            following = links[at].astype(np.int64)
+            following = self.table.at(at).astype(np.int64)
             goes_on = following < self.geometry.bad
             owner, at = owner[goes_on], following[goes_on]
             if not len(at):
@@ -128,8 +128,8 @@ class _Walker:
         """Mark clusters as read. Raises FilesystemDamaged where there is none, or one that was read before."""
         wrong = (clusters < FIRST_CLUSTER) | (clusters >= self.geometry.entry_count)
         if not wrong.any():
-            wrong = self.in_directory[clusters] | (self.table.next[clusters] == 0)
-            self.in_directory[clusters] = True
+            wrong = (self.in_directory.of(clusters) != 0) | (self.table.at(clusters) == 0)
+            self.in_directory.put(clusters, 1)
             if not wrong.any() and len(np.unique(clusters)) == len(clusters):
                 return
         number = int(clusters[wrong][0]) if wrong.any() else int(np.sort(clusters)[0])
@@ -160,7 +160,7 @@ class _Walker:
         is_dir = slots["DIR_Attr"][row, column] & ATTR_DIRECTORY != 0
         kept = (head >= FIRST_CLUSTER) & (head < self.geometry.entry_count)
         head = np.where(kept, head, 0)
-        kept &= is_dir | self.wanted[head]
+        kept &= is_dir | (self.wanted.of(head) != 0)
         row, column = row[kept], column[kept]
         second = np.where(_dots(slots["DIR_Name"][:, 1]), self._heads(slots[:, 1]), -1)
         return _Found(row, offsets[row] + column * SLOT, head[kept], is_dir[kept]), ends, second

@@ -11,11 +11,11 @@ from inpart.units import SECTOR, format_size
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
-from inpart_fat.editor.cells import cluster_mask, first_true
-from inpart_fat.editor.room import Holes, chain_order, mask_runs, place
+from inpart_fat.editor.marks import Marks
+from inpart_fat.editor.room import Holes, chain_order, consecutive, place
 from inpart_fat.editor.tree import Tree, read_tree
-from inpart_fat.geometry import FIRST_CLUSTER, Clusters
-from inpart_fat.table import AllocationTable
+from inpart_fat.geometry import FIRST_CLUSTER, Clusters, Geometry
+from inpart_fat.table import AllocationTable, Entries
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -24,7 +24,6 @@ BATCH = 1 << 17
 """Clusters that are planned together."""
 
 _MAX_HOLES = 1 << 18
-_WINDOW = 1 << 20
 _HINT = "run fsck.fat on it first"
 
 
@@ -62,22 +61,34 @@ def index_in(sources: Clusters, clusters: NDArray[np.integer]) -> Numbers:
 class Region:
     """What is still to be moved out of a region, and the clusters outside that may be filled."""
 
-    def __init__(self, table: AllocationTable, region: Extents, avoid: Extents, freed: Mask) -> None:
+    def __init__(self, table: AllocationTable, region: Extents, avoid: Extents, freed: Marks) -> None:
         """``freed`` are clusters that must not be filled although they are free. Raises NoSpace."""
-        inside = cluster_mask(table.geometry, region)
         self.cluster_size = table.geometry.cluster_size
-        self.busy = table.used() & inside
-        self.free = table.free() & ~inside & ~cluster_mask(table.geometry, avoid) & ~freed
+        self.busy, self.free = Marks(), Marks()
+        for first, entries in table.windows():
+            self._sort(table.geometry, first, entries, (region, avoid))
+        for clusters in freed.marked():
+            self.free.put(clusters, 0)
         if table.geometry.fat_bits == 12:
             self._spare_shared_bytes(table)
-        self.left = int(np.count_nonzero(self.busy))
-        room = int(np.count_nonzero(self.free))
+        self.left = sum(map(len, self.busy.marked()))
+        room = sum(map(len, self.free.marked()))
         if self.left > room:
             raise NoSpace(
                 f"{self.left} clusters ({format_size(self.left * self.cluster_size)}) have to move, "
                 f"but only {room} ({format_size(room * self.cluster_size)}) are free elsewhere",
                 hint=f"free {format_size((self.left - room) * self.cluster_size)} on the file system",
             )
+
+    def _sort(self, geometry: Geometry, first: int, entries: Entries, places: tuple[Extents, Extents]) -> None:
+        """Mark what of a window of the table has to move, and what can be filled."""
+        region, avoid = places
+        entries[: max(0, FIRST_CLUSTER - first)] = geometry.bad
+        clusters = np.arange(first, first + len(entries))
+        inside = geometry.touched(region, clusters)
+        free = (entries == 0) & ~inside & ~geometry.touched(avoid, clusters)
+        self.free.put(clusters[free], 1)
+        self.busy.put(clusters[inside & (entries != 0) & (entries != geometry.bad)], 1)
 
     def _spare_shared_bytes(self, table: AllocationTable) -> None:
         """Two entries of FAT12 share a byte, and one in 341 lies in two sectors; choose so that no cut can harm either.
@@ -86,43 +97,57 @@ class Region:
         changes in another stage. And what is led to by an entry in two sectors, which can be torn, moves with the
         cluster of that entry.
         """
-        number = np.arange(len(self.free))
-        following = np.where(table.next < len(number), table.next, 0)
-        torn = table.used() & (number * 3 // 2 % SECTOR == SECTOR - 1)
-        busy = self.busy.copy()
+        number = np.arange(table.geometry.entry_count)
+        entries = table.fetch(0, len(number))
+        entries[:FIRST_CLUSTER] = table.geometry.bad
+        following = np.where(entries < len(number), entries, 0)
+        used = (entries != 0) & (entries != table.geometry.bad)
+        torn = used & (number * 3 // 2 % SECTOR == SECTOR - 1)
+        free, busy = self.free.of(number) != 0, self.busy.of(number) != 0
         while (more := torn & ~busy & busy[following]).any():
             busy |= more
-        paired = self.free & self.free[np.minimum(number ^ 1, len(number) - 1)]
+        paired = free & free[np.minimum(number ^ 1, len(number) - 1)]
         if np.count_nonzero(paired) >= np.count_nonzero(busy):
-            self.free = paired
-        if np.count_nonzero(self.free) >= np.count_nonzero(busy):
-            self.busy = busy
+            self.free.put(number, paired)
+            free = paired
+        if np.count_nonzero(free) >= np.count_nonzero(busy):
+            self.busy.put(number, busy)
 
     def next_batch(self, volume: Volume, table: AllocationTable) -> Batch:
         """The next clusters to be moved. Raises FilesystemDamaged, VolumeError."""
-        starts, lengths = mask_runs(self.free, 0)
-        if len(starts) > _MAX_HOLES:
-            largest = np.sort(np.argpartition(lengths, -_MAX_HOLES)[-_MAX_HOLES:])
-            starts, lengths = starts[largest], lengths[largest]
-        holes = Holes(starts, lengths)
-        return plan_batch(volume, table, first_true(self.busy, min(BATCH, holes.free)), holes)
+        holes = Holes(*self._holes())
+        return plan_batch(volume, table, self.busy.first(min(BATCH, holes.free)), holes)
+
+    def _holes(self) -> tuple[Numbers, Numbers]:
+        """Starts and lengths of runs of clusters that can be filled; where there are very many, the longest."""
+        starts, lengths = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        for clusters in self.free.marked():
+            more = consecutive(clusters)
+            if len(starts) and len(more[0]) and starts[-1] + lengths[-1] == more[0][0]:
+                lengths[-1] += more[1][0]
+                more = more[0][1:], more[1][1:]
+            starts, lengths = np.concatenate([starts, more[0]]), np.concatenate([lengths, more[1]])
+            if len(starts) > _MAX_HOLES:
+                largest = np.sort(np.argpartition(lengths, -_MAX_HOLES)[-_MAX_HOLES:])
+                starts, lengths = starts[largest], lengths[largest]
+        return starts, lengths
 
     def done(self, sources: Clusters, targets: Clusters) -> None:
         """Take note of clusters that have been moved."""
-        self.busy[sources] = False
-        self.free[targets] = False
+        self.busy.put(sources, 0)
+        self.free.put(targets, 0)
         self.left -= len(sources)
 
 
 def plan_batch(volume: Volume, table: AllocationTable, sources: Clusters, holes: Holes) -> Batch:
     """Find what refers to each of ``sources`` and choose its new place. Raises FilesystemDamaged, VolumeError."""
-    wanted = np.zeros(table.geometry.entry_count, dtype=bool)
-    wanted[sources] = True
+    wanted = Marks()
+    wanted.put(sources, 1)
     tree, in_directory = read_tree(volume, table, wanted)
-    from_directory = in_directory[sources]
-    after = table.next[sources].astype(np.int64)
+    from_directory = in_directory.of(sources) != 0
+    after = table.at(sources).astype(np.int64)
     _check_links(table, sources, after)
-    cells, places = _referrers(table, sources, wanted, tree)
+    cells, places = _referrers(table, sources, tree)
     preceding = np.where(cells >= 0, index_in(sources, cells), -1)
     order, lengths = chain_order(preceding)
     if len(order) < len(sources):
@@ -136,23 +161,23 @@ def plan_batch(volume: Volume, table: AllocationTable, sources: Clusters, holes:
 def _check_links(table: AllocationTable, sources: Clusters, after: Clusters) -> None:
     geometry = table.geometry
     exists = (after >= FIRST_CLUSTER) & (after < geometry.entry_count)
-    leads = table.next[np.where(exists, after, 0)]
+    leads = table.at(np.where(exists, after, 0))
     sound = (after > geometry.bad) | (exists & (leads != 0) & (leads != geometry.bad))
     if not sound.all():
         raise FilesystemDamaged(f"cluster {sources[~sound][0]} leads to one that holds no data", hint=_HINT)
 
 
-def _referrers(table: AllocationTable, sources: Clusters, wanted: Mask, tree: Tree) -> tuple[Clusters, Numbers]:
+def _referrers(table: AllocationTable, sources: Clusters, tree: Tree) -> tuple[Clusters, Numbers]:
     """For each source the table entry, and the directory entry, that names it; -1 where there is none."""
     geometry = table.geometry
     cells, places = np.full(len(sources), -1, dtype=np.int64), np.full(len(sources), -1, dtype=np.int64)
     counts = np.zeros(len(sources), dtype=np.int64)
-    for low in range(FIRST_CLUSTER, geometry.entry_count, _WINDOW):
-        value = table.next[low : low + _WINDOW]
-        holders = np.flatnonzero(wanted[np.where(value < geometry.entry_count, value, 0)])
-        named = index_in(sources, value[holders])
-        cells[named] = holders + low
-        counts += np.bincount(named, minlength=len(sources))
+    for first, entries in table.windows():
+        entries[: max(0, FIRST_CLUSTER - first)] = 0
+        near = np.flatnonzero((entries >= sources[0]) & (entries <= sources[-1]))
+        named = index_in(sources, entries[near])
+        cells[named[named >= 0]] = near[named >= 0] + first
+        counts += np.bincount(named[named >= 0], minlength=len(sources))
     named = index_in(sources, tree.heads)
     places[named] = tree.places
     counts += np.bincount(named, minlength=len(sources))
