@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from inpart.errors import FilesystemDamaged
@@ -182,7 +183,7 @@ class InodeTable:
             raise FilesystemDamaged(f"inode {int(numbers[order][~inside][0])} lies beyond the end of the volume")
         sorted_rows = np.zeros((len(numbers), size), dtype=np.uint8)
         starts = np.flatnonzero(np.diff(places, prepend=-1) != size)
-        for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(places)], strict=True):
+        for first, last in pairwise([*starts.tolist(), len(places)]):
             self.volume.readinto(int(places[first]), sorted_rows[first:last].data.cast("B"))
         raw, unsorted = np.empty_like(sorted_rows), np.empty_like(places)
         raw[order], unsorted[order] = sorted_rows, places

@@ -268,6 +268,9 @@ MIN_DESC_SIZE_64BIT = 64
 CRC32C_CHECKSUM = 1
 """The only s_checksum_type there is."""
 
+OS_HURD = 1
+"""In s_creator_os: the upper halves of some fields of inodes mean something else."""
+
 VALID_FS = 0x0001
 ERROR_FS = 0x0002
 ORPHAN_FS = 0x0004

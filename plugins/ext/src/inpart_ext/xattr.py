@@ -26,6 +26,11 @@ class Attribute(NamedTuple):
     hash: int
     place: int
 
+    @property
+    def end(self) -> int:
+        """Where the next entry starts."""
+        return self.place + XATTR_ENTRY.itemsize + len(self.name) + _PAD & ~_PAD
+
 
 class AttributeDamage(NamedTuple):
     """Where a list of attributes cannot be followed any further."""
@@ -68,6 +73,21 @@ def _entries(raw: bytes, start: int, values: int) -> Iterator[Attribute | Attrib
         name = raw[place + XATTR_ENTRY.itemsize : end]
         yield Attribute(prefix, name, values + offset, size, inum, sum_, place)
         place = end + _PAD & ~_PAD
+
+
+def name_hash(name: bytes, signed: bool) -> int:
+    """The part of ``e_hash`` that comes from the name, whose characters are ``signed`` on some machines."""
+    value = 0
+    for code in name:
+        value = (value << 5 ^ value >> 27 ^ (code - 256 if signed and code > 127 else code)) & 0xFFFFFFFF
+    return value
+
+
+def value_hash(value: int, data: bytes) -> int:
+    """``e_hash`` from that of the name and the value, filled up to whole words."""
+    for (word,) in struct.iter_unpack("<I", data):
+        value = (value << 16 ^ value >> 16 ^ word) & 0xFFFFFFFF
+    return value
 
 
 def inline_place(raw: bytes) -> tuple[int, int]:

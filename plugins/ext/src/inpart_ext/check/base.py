@@ -1,4 +1,4 @@
-"""Checks of what everything else hangs on: superblock, its backups, group descriptors, journal, MMP block."""
+"""Checks of what everything else hangs on: superblock, its backups, group descriptors, MMP block."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from inpart.contracts import Finding, State
 
-from inpart_ext.check.report import ENOUGH, error, warning
-from inpart_ext.content import read_content
-from inpart_ext.features import Compat, Incompat
+from inpart_ext.check.journal import check_journal
+from inpart_ext.check.orphans import check_orphans
+from inpart_ext.check.report import ENOUGH, error, note, warning
+from inpart_ext.features import Incompat
 from inpart_ext.groups import sound
 from inpart_ext.locating import read_superblock
 from inpart_ext.structs import EXT2_SUPER_MAGIC
@@ -19,7 +20,6 @@ from inpart_ext.sums import crc
 if TYPE_CHECKING:
     from inpart_ext.filesystem import ExtFilesystem
 
-JBD2_MAGIC = b"\xc0\x3b\x39\x98"
 MMP_MAGIC = 0x004D4D50
 _MMP_CHECKSUM = 1020
 
@@ -32,8 +32,8 @@ _STATES = {
 
 def check_base(filesystem: ExtFilesystem) -> Iterator[Finding]:
     """Superblock, backups, descriptors, and the areas that the superblock names."""
-    for note in filesystem.found.notes:
-        yield error("superblock", "superblock", note)
+    for said in filesystem.found.notes:
+        yield error("superblock", "superblock", said)
     if filesystem.truncated:
         size, end = filesystem.volume.size, filesystem.superblock.size
         yield error("truncated", "superblock", f"the file system ends at byte {end}, the volume at {size}")
@@ -42,7 +42,8 @@ def check_base(filesystem: ExtFilesystem) -> Iterator[Finding]:
         yield warning(code, "superblock", text)
     yield from _check_backups(filesystem)
     yield from _check_descriptors(filesystem)
-    yield from _check_journal(filesystem)
+    yield from check_journal(filesystem)
+    yield from check_orphans(filesystem)
     yield from _check_mmp(filesystem)
 
 
@@ -52,7 +53,7 @@ def _check_backups(filesystem: ExtFilesystem) -> Iterator[Finding]:
         block = superblock.super_block(group)
         backup = read_superblock(filesystem.volume, block * superblock.block_size)
         if backup is None or backup["s_magic"] != EXT2_SUPER_MAGIC:
-            yield warning("superblock-backup", f"block {block}", f"the backup superblock of group {group} is lost")
+            yield note("superblock-backup", f"block {block}", f"the backup superblock of group {group} is lost")
 
 
 def _check_descriptors(filesystem: ExtFilesystem) -> Iterator[Finding]:
@@ -66,20 +67,6 @@ def _check_descriptors(filesystem: ExtFilesystem) -> Iterator[Finding]:
         yield error(
             "group-descriptor", f"group {group}", f"it has {int(unused[group])} unused inodes, more than it has"
         )
-
-
-def _check_journal(filesystem: ExtFilesystem) -> Iterator[Finding]:
-    superblock = filesystem.superblock
-    number = superblock["s_journal_inum"]
-    if not superblock.has(Compat.HAS_JOURNAL) or not number:
-        return
-    if number > superblock.inodes_count:
-        yield error("journal", "superblock", f"the journal is inode {number}, which does not exist")
-        return
-    inode = filesystem.inodes.one(number)
-    head = b"".join(read_content(filesystem.volume, inode, 0, len(JBD2_MAGIC)))
-    if not int(inode.links[0]) or head != JBD2_MAGIC:
-        yield error("journal", f"inode {number}", "the journal has no superblock")
 
 
 def _check_mmp(filesystem: ExtFilesystem) -> Iterator[Finding]:

@@ -60,7 +60,8 @@ def _check_inode_bitmaps(filesystem: ExtFilesystem, census: Census) -> Generator
     """Inode bitmaps against the inodes in use; returns how many inodes each group has marked."""
     bitmaps, groups, superblock = filesystem.bitmaps, filesystem.groups, filesystem.superblock
     stored, per_group = groups.wide("bg_inode_bitmap_csum", 16), superblock.inodes_per_group
-    expected = np.union1d(census.number, np.arange(1, superblock.first_inode, dtype=np.int64))
+    reserved = np.arange(1, superblock.first_inode, dtype=np.int64)
+    expected = np.unique(np.concatenate([census.number, reserved, *census.lost]))
     marked = np.zeros(len(groups), dtype=np.int64)
     unmarked: list[Numbers] = [expected[groups.inode_uninit[(expected - 1) // per_group]]]
     unused: list[Numbers] = []

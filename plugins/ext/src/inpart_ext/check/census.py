@@ -11,15 +11,18 @@ import numpy as np
 from inpart.contracts import Finding
 from numpy.typing import NDArray
 
-from inpart_ext.check.attributes import check_attributes
-from inpart_ext.check.inodes import check_inodes
+from inpart_ext.check.attributes import AttributeCheck, Users
+from inpart_ext.check.encryption import Policies
+from inpart_ext.check.inodes import check_inodes, check_unused, is_blank
 from inpart_ext.check.report import error
 from inpart_ext.check.sizes import check_sizes
+from inpart_ext.features import RoCompat
 from inpart_ext.inodes import Inodes
 from inpart_ext.mapping import Mapping, map_inodes
 from inpart_ext.nodes import Pieces, no_pieces
-from inpart_ext.structs import BAD_INO, INLINE_DATA_FL, RESIZE_INO, S_IFDIR
+from inpart_ext.structs import BAD_INO, I_BLOCK_OFFSET, INLINE_DATA_FL, NDIR_BLOCKS, RESIZE_INO, S_IFDIR, S_IFLNK
 from inpart_ext.superblock import Superblock
+from inpart_ext.usage import Tally
 
 if TYPE_CHECKING:
     from inpart_ext.filesystem import ExtFilesystem
@@ -36,21 +39,29 @@ class Census:
     """What pass 1 found: the inodes in use and the blocks that they own.
 
     ``number``, ``format``, ``links`` and ``flags`` belong together. ``owned`` are rows of owner, first block and one
-    past the last; ``attribute_blocks`` one element for each inode that uses the block. ``directories`` are the pieces
-    of all directories, with inode numbers as owners.
+    past the last; ``attribute_users`` who uses which block of attributes. ``directories`` are the pieces of all
+    directories, with inode numbers as owners.
+    ``lost`` are the inodes that stand in bad blocks, nothing is known of them.
     """
 
-    superblock: Superblock
+    filesystem: ExtFilesystem
     numbers: list[Numbers] = field(default_factory=_numbers)
     formats: list[Numbers] = field(default_factory=_numbers)
     link_counts: list[Numbers] = field(default_factory=_numbers)
     flag_words: list[Numbers] = field(default_factory=_numbers)
     owned: list[Numbers] = field(default_factory=lambda: [np.empty((0, 3), dtype=np.int64)])
-    attribute_blocks: list[Numbers] = field(default_factory=_numbers)
+    users: list[Numbers] = field(default_factory=lambda: [np.empty((0, 3), dtype=np.int64)])
+    lost: list[Numbers] = field(default_factory=_numbers)
     directories: list[Pieces] = field(default_factory=lambda: [no_pieces()])
     inline_directories: list[int] = field(default_factory=list)
     folder_numbers: list[Numbers] = field(default_factory=_numbers)
     folder_seeds: list[NDArray[np.uint32]] = field(default_factory=lambda: [np.empty(0, dtype=np.uint32)])
+
+    def __post_init__(self) -> None:
+        self.superblock = self.filesystem.superblock
+        self.attributes = AttributeCheck(self.filesystem)
+        self.policies = Policies(self.filesystem)
+        self.tally = Tally(self.superblock)
 
     @cached_property
     def number(self) -> Numbers:
@@ -72,6 +83,12 @@ class Census:
         """i_flags of each."""
         return np.concatenate(self.flag_words)
 
+    @property
+    def attribute_users(self) -> Users:
+        """Who uses blocks of attributes."""
+        number, block, unseen = np.concatenate(self.users).T
+        return Users(number, block, unseen > 0)
+
     def index(self, numbers: Numbers) -> Numbers:
         """Where in the arrays inodes stand; -1 for those that are not in use."""
         place = np.searchsorted(self.number, numbers)
@@ -92,7 +109,9 @@ class Census:
         self.link_counts.append(inodes.links)
         self.flag_words.append(inodes.flags)
         self.owned.append(_owned(mapping))
-        self.attribute_blocks.append(inodes.file_acl[inodes.file_acl > 0])
+        unseen = (inodes.format == S_IFLNK) & (inodes.flags & INLINE_DATA_FL > 0)
+        rows = np.stack([inodes.numbers, inodes.file_acl, unseen.astype(np.int64)], axis=1)
+        self.users.append(rows[(inodes.file_acl > 0) & ~is_blank(inodes)])
         is_dir = (inodes.format == S_IFDIR) & (inodes.flags & INLINE_DATA_FL == 0)
         chosen = mapping.pieces.pick(is_dir[mapping.pieces.owner])
         self.directories.append(
@@ -114,27 +133,46 @@ class Census:
 
 def take_census(filesystem: ExtFilesystem, census: Census) -> Iterator[Finding]:
     """Fill ``census`` and yield what is wrong with inodes."""
+    bad = _bad_blocks(filesystem)
     for window in filesystem.inodes.windows():
-        used = in_use(window)
-        deleted = ~used & (window["i_mode"] > 0) & (window["i_dtime"] == 0) & (window.numbers > BAD_INO)
-        for number in window.numbers[deleted & (window.links == 0)].tolist():
-            yield error("deleted-inode", f"inode {number}", "it is deleted and has no time of deletion")
-        if not used.any():
-            continue
-        inodes = window.pick(used)
-        mapping = map_inodes(filesystem.volume, inodes)
-        yield from check_inodes(filesystem, inodes)
-        for problem in mapping.problems:
-            yield error(problem.code, f"inode {int(inodes.numbers[problem.owner])}", problem.message)
-        yield from check_sizes(filesystem, mapping)
-        yield from check_attributes(filesystem, inodes)
-        census.add(mapping)
+        lost = np.isin(window.places // census.superblock.block_size, bad) & (window.numbers != BAD_INO)
+        census.lost.append(window.numbers[lost])
+        yield from _take_window(filesystem, census, window.pick(~lost) if lost.any() else window)
+
+
+def _take_window(filesystem: ExtFilesystem, census: Census, window: Inodes) -> Iterator[Finding]:
+    used = in_use(window)
+    deleted = ~used & (window["i_mode"] > 0) & (window["i_dtime"] == 0) & (window.numbers > BAD_INO)
+    for number in window.numbers[deleted & (window.links == 0)].tolist():
+        yield error("deleted-inode", f"inode {number}", "it is deleted and has no time of deletion")
+    yield from check_unused(window, used)
+    if not used.any():
+        return
+    inodes = window.pick(used)
+    mapping = map_inodes(filesystem.volume, inodes)
+    yield from check_inodes(filesystem, inodes)
+    for problem in mapping.problems:
+        yield error(problem.code, f"inode {int(inodes.numbers[problem.owner])}", problem.message)
+    yield from check_sizes(filesystem, mapping)
+    yield from census.attributes.inodes(inodes.pick(~is_blank(inodes)))
+    yield from census.policies.inodes(inodes)
+    if census.superblock.has(RoCompat.QUOTA):
+        census.tally.add(inodes, census.attributes.value_inodes(inodes))
+    census.add(mapping)
 
 
 def in_use(window: Inodes) -> NDArray[np.bool_]:
     """Inodes with links, and the list of bad blocks, which has none."""
-    blocks = (window.numbers == BAD_INO) & (window.blocks > 0)
-    return np.asarray((window.links > 0) | blocks)
+    trees = window.raw[:, I_BLOCK_OFFSET : I_BLOCK_OFFSET + 4 * (NDIR_BLOCKS + 3)]
+    listed = (window.numbers == BAD_INO) & ((window.blocks > 0) | trees.any(axis=1))
+    return np.asarray((window.links > 0) | listed)
+
+
+def _bad_blocks(filesystem: ExtFilesystem) -> Numbers:
+    """The blocks that are listed as bad, those that the list itself is made of left out."""
+    pieces = map_inodes(filesystem.volume, filesystem.inodes.one(BAD_INO)).pieces
+    count = np.arange(int(pieces.length.sum())) - np.repeat(np.cumsum(pieces.length) - pieces.length, pieces.length)
+    return np.asarray(np.repeat(pieces.physical, pieces.length) + count, dtype=np.int64)
 
 
 def _owned(mapping: Mapping) -> Numbers:

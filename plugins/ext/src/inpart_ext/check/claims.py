@@ -10,10 +10,10 @@ from inpart.contracts import Finding
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
-from inpart_ext.check.attributes import check_attribute_blocks
 from inpart_ext.check.census import whole_clusters
 from inpart_ext.check.report import ENOUGH, error
-from inpart_ext.features import Incompat
+from inpart_ext.features import Incompat, RoCompat
+from inpart_ext.structs import BAD_INO
 from inpart_ext.superblock import Superblock
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ Numbers = NDArray[np.int64]
 
 def check_claims(filesystem: ExtFilesystem, census: Census) -> Iterator[Finding]:
     """Every block has at most one owner; blocks of attributes may be shared and say by how many."""
-    users = np.concatenate(census.attribute_blocks)
-    yield from check_attribute_blocks(filesystem, users)
+    yield from census.attributes.blocks(census.attribute_users)
+    yield from census.attributes.values.counts()
+    if filesystem.superblock.has(RoCompat.SHARED_BLOCKS):
+        return
     rows = all_claims(filesystem, census)
+    rows = rows[rows[:, 0] != BAD_INO]
     rows = rows[np.lexsort((rows[:, 0], rows[:, 1]))]
     reach = np.maximum.accumulate(rows[:, 2])
     again = np.flatnonzero(rows[1:, 1] < reach[:-1]) + 1
@@ -45,7 +48,7 @@ def all_claims(filesystem: ExtFilesystem, census: Census) -> Numbers:
     """Rows of owner, first block and one past the last: metadata, inodes, blocks of attributes."""
     superblock = filesystem.superblock
     metadata = metadata_blocks(filesystem)
-    attributes = np.unique(np.concatenate(census.attribute_blocks))
+    attributes = np.unique(census.attribute_users.block)
     exists = (attributes > superblock.first_data_block) & (attributes < superblock.blocks_count)
     block = attributes[exists]
     shared = np.stack([np.full(len(block), -1), block, block + 1], axis=1)

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import read_blocks
 from inpart_ext.check.dirblocks import check_checksums
+from inpart_ext.check.encryption import NONE, SHORTEST_NAME
 from inpart_ext.check.htree import check_indexes
 from inpart_ext.check.names import Names
 from inpart_ext.check.report import ENOUGH, error
 from inpart_ext.entries import Slots, parse_blocks
 from inpart_ext.features import Incompat
 from inpart_ext.nodes import Pieces
-from inpart_ext.structs import ENCRYPT_FL, ROOT_INO
+from inpart_ext.structs import CASEFOLD_FL, ENCRYPT_FL, ROOT_INO, S_IFDIR, S_IFLNK, S_IFREG
 
 if TYPE_CHECKING:
     from inpart_ext.check.census import Census
@@ -129,7 +130,7 @@ class _EntryCheck:
     def _check_entries(self, folder: Numbers, slots: Slots) -> Iterator[Finding]:
         """All but ``.`` and ``..`` where they belong; all slots are in use."""
         census, superblock = self.census, self.filesystem.superblock
-        target, names = slots.inode, slots.names()
+        target, names, kind = slots.inode, slots.names(), slots.file_type
         place = census.index(target)
         reserved = (target != ROOT_INO) & (target < superblock.first_inode)
         no_inode = reserved | (target > superblock.inodes_count)
@@ -137,6 +138,12 @@ class _EntryCheck:
         folder_flags = census.flags[census.index(folder)]
         encrypted = folder_flags & ENCRYPT_FL > 0
         forbidden = np.array([b"/" in name or b"\0" in name for name in names], dtype=bool) & ~encrypted
+        folds = (folder_flags & CASEFOLD_FL > 0) & ~encrypted
+        if folds.any():
+            forbidden |= folds & np.array([not _is_utf8(name) for name in names], dtype=bool)
+        policy, own = census.policies.of(folder), census.policies.of(target)
+        needy = (place >= 0) & np.isin(census.format[np.maximum(place, 0)], [S_IFREG, S_IFDIR, S_IFLNK])
+        plain = (policy != NONE) & (own == NONE) & needy
         expected = np.where(place >= 0, _TYPES[census.format[np.maximum(place, 0)] >> 12], 0)
         if not superblock.has(Incompat.FILETYPE):
             expected = np.zeros(len(slots), dtype=np.int64)
@@ -147,7 +154,10 @@ class _EntryCheck:
             (slots.name_len == 0, "entry-name", "the entry has no name"),
             (forbidden, "entry-name", "the name has forbidden characters"),
             (target == ROOT_INO, "entry-inode", "the entry names the root directory"),
-            ((place >= 0) & (slots.file_type != expected), "entry-type", "the entry has the wrong file type"),
+            ((place >= 0) & (kind != expected) & (kind > 0), "entry-type", "the entry has the wrong file type"),
+            ((policy != NONE) & (slots.name_len < SHORTEST_NAME), "entry-name", "an encrypted name is too short"),
+            (plain, "encryption", "what lies in an encrypted directory is not encrypted"),
+            ((policy != NONE) & (own != NONE) & (own != policy), "encryption", "it is encrypted in another way"),
             (self._doubles(folder, names), "entry-double", "the name is there twice"),
         ):
             for index in np.flatnonzero(wrong)[:ENOUGH].tolist():
@@ -172,6 +182,14 @@ class _EntryCheck:
                     self._seen.add(names[index])
             self._seen |= fresh
         return double
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _dots(slots: Slots) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

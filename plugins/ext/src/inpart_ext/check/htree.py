@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import read_blocks
 from inpart_ext.check.report import error
-from inpart_ext.entries import parse_blocks
+from inpart_ext.entries import Slots, parse_blocks
 from inpart_ext.features import Incompat
 from inpart_ext.hashing import LEGACY_UNSIGNED, TEA, UNSIGNED_HASH_FLAG, name_hashes
 from inpart_ext.structs import CASEFOLD_FL, DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DX_ROOT_INFO, INDEX_FL
@@ -51,7 +51,7 @@ class _Index:
     def __init__(
         self, volume: Volume, superblock: Superblock, logical: Numbers, block: Numbers, casefolded: bool
     ) -> None:
-        """Hashes of names are left alone with ``casefolded``, where they are made of something else."""
+        """With ``casefolded`` hashes are made of folded names."""
         self.volume = volume
         self.superblock = superblock
         self.logical = logical
@@ -91,8 +91,6 @@ class _Index:
 
     def _leaves(self, hashes: Numbers, children: Numbers, version: int) -> str:
         """Names in leaves whose hash lies outside the range of the leaf."""
-        if self.casefolded or version == SIPHASH:
-            return ""
         if version <= TEA and self.superblock["s_flags"] & UNSIGNED_HASH_FLAG:
             version += LEGACY_UNSIGNED
         seed = [int(word) for word in self.superblock.record["s_hash_seed"]]
@@ -101,13 +99,24 @@ class _Index:
         step = max(1, WINDOW // self.superblock.block_size)
         for start in range(0, len(children), step):
             slots = parse_blocks(self._read(children[start : start + step]))
-            used = slots.pick(slots.inode > 0)
-            found = name_hashes(used.names(), version, seed)
+            used, found = self._hashes(slots.pick(slots.inode > 0), version, seed)
             leaf = used.row + start
             wrong = np.flatnonzero((found < low[leaf]) | (found > high[leaf]))
             if len(wrong):
                 return f"block {int(children[leaf[wrong[0]]])} holds names that belong elsewhere"
         return ""
+
+    def _hashes(self, used: Slots, version: int, seed: list[int]) -> tuple[Slots, Numbers]:
+        """The hashes of entries, or of those whose hash can be said.
+
+        How other characters than those of ASCII are folded is a matter of the tables of Unicode 12.1.
+        """
+        if version == SIPHASH:
+            return used, _stored_hashes(used)
+        if not self.casefolded:
+            return used, name_hashes(used.names(), version, seed)
+        plain = used.pick(np.array([name.isascii() for name in used.names()], dtype=bool))
+        return plain, name_hashes([name.lower() for name in plain.names()], version, seed)
 
     def _entries(self, rows: NDArray[np.uint8], start: int, hashes: Numbers) -> tuple[str, Numbers, Numbers]:
         """Smallest hash and block of all children of the nodes ``rows``, whose own smallest hashes are given."""
@@ -131,3 +140,10 @@ class _Index:
 
     def _read(self, logical: Numbers) -> NDArray[np.uint8]:
         return read_blocks(self.volume, self.superblock.block_size, self.block[np.searchsorted(self.logical, logical)])
+
+
+def _stored_hashes(slots: Slots) -> Numbers:
+    """The hashes that stand behind encrypted names, as nobody can compute them without the key."""
+    places = (slots.offset + 8 + slots.name_len + 3) // 4
+    words = np.pad(slots.data.view("<u4"), ((0, 0), (0, 1)))
+    return np.asarray(words[slots.row, np.minimum(places, words.shape[1] - 1)], dtype=np.int64) & ~1

@@ -58,6 +58,20 @@ def check_inodes(filesystem: ExtFilesystem, inodes: Inodes) -> Iterator[Finding]
     yield from _check_symlinks(filesystem, inodes)
 
 
+def check_unused(window: Inodes, used: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Inodes that are not in use but have been: their checksums are right, too."""
+    if not window.superblock.metadata_csum:
+        return
+    old = window.pick(~used & window.raw.any(axis=1))
+    yield from for_inodes("inode-checksum", old.numbers, ~old.checksums_ok, "its checksum is wrong")
+
+
+def is_blank(inodes: Inodes) -> NDArray[np.bool_]:
+    """Reserved inodes that are not used for anything; what else stands in them means nothing."""
+    reserved = (inodes.numbers < inodes.superblock.first_inode) & (inodes.numbers != ROOT_INO)
+    return np.asarray(reserved & (inodes["i_mode"] == 0) & (inodes.numbers != BAD_INO))
+
+
 def _check_extra_size(inodes: Inodes) -> Iterator[Finding]:
     room = inodes.raw.shape[1] - EXTRA_OFFSET
     if room <= 0:
@@ -68,7 +82,7 @@ def _check_extra_size(inodes: Inodes) -> Iterator[Finding]:
 
 
 def _check_flags(inodes: Inodes) -> Iterator[Finding]:
-    superblock, flags = inodes.superblock, inodes.flags
+    superblock, flags = inodes.superblock, np.where(is_blank(inodes), 0, inodes.flags)
     needed = ((EXTENTS_FL, Incompat.EXTENTS), (INLINE_DATA_FL, Incompat.INLINE_DATA), (INDEX_FL, Compat.DIR_INDEX))
     for flag, feature in needed:
         if not superblock.has(feature):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inpart_ext.check.report import ENOUGH, error, for_inodes
 from inpart_ext.features import RoCompat
-from inpart_ext.structs import EA_INODE_FL, ROOT_INO, S_IFDIR
+from inpart_ext.structs import ROOT_INO, S_IFDIR
 
 if TYPE_CHECKING:
     from inpart_ext.check.census import Census
@@ -69,7 +69,8 @@ def _check_counts(census: Census, names: Names) -> Iterator[Finding]:
     counted = np.bincount(place[place >= 0], minlength=len(number))
     system = {superblock[name] for name in ("s_orphan_file_inum", "s_prj_quota_inum")}
     exempt = (number < superblock.first_inode) & (number != ROOT_INO) | np.isin(number, sorted(system))
-    exempt |= census.flags & EA_INODE_FL > 0
+    holders = census.index(census.attributes.values.targets)
+    counted[holders[holders >= 0]] = 1
     unattached = (counted == 0) & ~exempt
     yield from for_inodes("inode-unattached", number, unattached, "it is in use and has no name")
     expected = counted

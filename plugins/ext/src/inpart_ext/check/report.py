@@ -25,6 +25,11 @@ def warning(code: str, where: str, message: str) -> Finding:
     return Finding(Severity.WARNING, f"ext.{code}", where, message)
 
 
+def note(code: str, where: str, message: str) -> Finding:
+    """Worth knowing."""
+    return Finding(Severity.NOTE, f"ext.{code}", where, message)
+
+
 def for_inodes(code: str, numbers: NDArray[np.int64], wrong: NDArray[np.bool_], message: str) -> Iterator[Finding]:
     """The same error for each of the inodes with ``numbers`` where ``wrong``."""
     for number in numbers[wrong][:ENOUGH].tolist():

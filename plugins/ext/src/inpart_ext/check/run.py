@@ -14,6 +14,7 @@ from inpart_ext.check.census import Census, take_census
 from inpart_ext.check.claims import check_claims
 from inpart_ext.check.directories import check_directories
 from inpart_ext.check.links import check_links
+from inpart_ext.check.quotas import check_quotas
 from inpart_ext.check.report import bounded, error
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ def check(filesystem: ExtFilesystem) -> Iterator[Finding]:
 def _all(filesystem: ExtFilesystem) -> Iterator[Finding]:
     try:
         yield from check_base(filesystem)
-        census = Census(filesystem.superblock)
+        census = Census(filesystem)
         yield from take_census(filesystem, census)
         yield from check_claims(filesystem, census)
         names = yield from check_directories(filesystem, census)
         yield from check_links(census, names)
         yield from check_bitmaps(filesystem, census)
+        yield from check_quotas(filesystem, census.tally)
     except (FilesystemDamaged, OutOfBounds) as damage:
         yield error("unreadable", "", f"the check ends here: {damage.message}")

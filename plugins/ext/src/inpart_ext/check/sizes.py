@@ -9,8 +9,9 @@ import numpy as np
 from inpart.contracts import Finding
 from numpy.typing import NDArray
 
+from inpart_ext.check.inodes import is_blank
 from inpart_ext.check.report import error, for_inodes
-from inpart_ext.features import Compat, Incompat
+from inpart_ext.features import Compat
 from inpart_ext.inodes import Inodes
 from inpart_ext.mapping import Mapping, largest_sizes
 from inpart_ext.structs import BAD_INO, INLINE_DATA_FL, RESIZE_INO, S_IFDIR, S_IFLNK, S_IFREG, VERITY_FL
@@ -30,7 +31,7 @@ def check_sizes(filesystem: ExtFilesystem, mapping: Mapping) -> Iterator[Finding
     inodes = mapping.inodes
     healthy = np.ones(len(inodes), dtype=bool)
     healthy[[problem.owner for problem in mapping.problems]] = False
-    healthy &= ~np.isin(inodes.numbers, [BAD_INO, RESIZE_INO])
+    healthy &= ~np.isin(inodes.numbers, [BAD_INO, RESIZE_INO]) & ~is_blank(inodes)
     yield from _check_size(mapping, healthy)
     yield from _check_blocks(filesystem, mapping, healthy)
     resize = np.flatnonzero(inodes.numbers == RESIZE_INO)
@@ -92,8 +93,6 @@ def clusters_used(mapping: Mapping) -> Numbers:
 def _attribute_clusters(filesystem: ExtFilesystem, inode: Inodes) -> int:
     """Clusters of the inodes that hold large attribute values, which count as the inode's own."""
     superblock = inode.superblock
-    if not superblock.has(Incompat.EA_INODE):
-        return 0
     found = list(inode_attributes(inode.raw[0].tobytes()))
     block = int(inode.file_acl[0])
     if superblock.first_data_block < block < superblock.blocks_count:
