@@ -10,10 +10,9 @@ from inpart.extents import Extents, Runs
 from inpart_ntfs.editor.adapt import adapt
 from inpart_ntfs.editor.claim import Claimer
 from inpart_ntfs.editor.home import read_claims
+from inpart_ntfs.editor.ownership import fixed_clusters
 from inpart_ntfs.editor.vacate import Vacater
 from inpart_ntfs.filesystem import NtfsFilesystem
-from inpart_ntfs.runs import byte_extents
-from inpart_ntfs.structs import Number
 
 
 class NtfsEditor(NtfsFilesystem, FilesystemEditor):
@@ -24,9 +23,7 @@ class NtfsEditor(NtfsFilesystem, FilesystemEditor):
 
     def immovable(self) -> Extents:
         """The clusters of the boot sector, and bad ones."""
-        rows = self.mft.metadata(Number.BOOT).rows
-        boot = byte_extents(rows[:, 1], rows[:, 2], self.boot.cluster_size)
-        return boot | self.bad
+        return fixed_clusters(self)
 
     def vacate(self, region: Extents, tx: Edits, *, avoid: Extents) -> Vacated:
         """Raises also FilesystemDamaged for what belongs to no file or to several."""

@@ -33,11 +33,10 @@ def check_editable(fs: NtfsFilesystem) -> None:
     if state.state is not State.CLEAN:
         reason = "; ".join(state.notes) or f"its state is {state.state}"
         raise FilesystemDamaged(f"{name} cannot be changed: {reason}", hint=_REPAIR)
-    outside = "images of it can be stored outside, with --to FILE"
-    if state.version not in VERSIONS:
-        version = ".".join(map(str, state.version))
-        raise FilesystemUnsupported(f"{name} cannot be changed: its NTFS has version {version}", hint=outside)
     others = state.flags & ~int(_HARMLESS)
     if others:
         names = [flag.name or hex(flag) for flag in VolumeFlag if flag & others] or [hex(others)]
-        raise FilesystemUnsupported(f"{name} cannot be changed: $Volume says {', '.join(names)}", hint=outside)
+        raise FilesystemUnsupported(
+            f"{name} cannot be changed: $Volume says {', '.join(names)}",
+            hint="images of it can be stored outside, with --to FILE",
+        )
