@@ -27,6 +27,9 @@ OTHERS = ("/hard link", "/medium.bin", "/compressed/", "/names/")
 """Names of one file, and clusters that do not hold what is read: the kit takes neither for granted."""
 
 
+SWAP = ("/pagefile.sys", "/swapfile.sys")
+
+
 def streams(root: Path, paths: list[str]) -> Iterator[str]:
     """Paths of alternate streams, which ntfs-3g shows as extended attributes."""
     for path in paths:
@@ -51,7 +54,8 @@ class TestNtfs(FilesystemTreeKit):
             used = ntfsinfo_used(path)
             specimen = Specimen(path.read_bytes(), files, used, has_copies=True)
             others -= specimen.directories()
-            return Specimen(path.read_bytes(), files, used, has_copies=True, others=tuple(others))
+            swap = tuple(name for name in files if name in SWAP)
+            return Specimen(path.read_bytes(), files, used, has_copies=True, others=tuple(others), dispensable=swap)
 
     def complaints(self, volume: Volume) -> Sequence[str]:
         with volume_file(volume) as path:
