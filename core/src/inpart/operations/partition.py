@@ -71,7 +71,8 @@ def open_clean(session: Session, volume: Volume, allowed: Collection[State] = ()
     if state is not State.CLEAN and state not in allowed:
         raise FilesystemUnclean(
             f"{volume.name}: the file system {UNCLEAN[state]}",
-            hint=f"mount and unmount it, or check it, with its own tools; or allow it with --allow-{state.value}",
+            hint=f"mount and unmount it, or check it, with its own tools; --allow-{state.value} makes the image all the same, "
+            "with some file systems only together with --to FILE",
         )
     return Mounted(volume, provider, filesystem)
 
