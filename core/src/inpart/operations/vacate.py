@@ -82,8 +82,9 @@ def _journal(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
     place = picked.slice(0, size)
     tx = Transaction(mounted.volume)
     mounted.editor(tx.view).claim([Claim(JOURNAL, place, size)], tx, directory=picked.slice(size, more))
-    tx.commit(place)
     try:
+        with uninterruptible():
+            tx.commit(place)
         yield place
     except BaseException:
         release_journal(mounted)
