@@ -19,6 +19,7 @@ SCRIPTS = {
     "gpt": "label: gpt\nsize=8M, type=L\nsize=8M, type=L, name=data\n",
     "gpt, a gap in the middle": "label: gpt\nsize=8M, type=L\nstart=20M, size=+, type=L\n",
     "mbr": "label: dos\nsize=8M, type=c, bootable\nsize=8M, type=83\n",
+    "mbr, three of four": "label: dos\n" + "size=4M, type=83\n" * 3,
     "mbr, extended full": "label: dos\nsize=8M, type=c\nsize=8M, type=5\nstart=10M, size=7M, type=83\n",
     "mbr, logical": "label: dos\nsize=8M, type=c\nsize=+, type=f\nsize=4M, type=83\nsize=2M, type=7\n",
     "mbr, empty extended": "label: dos\nsize=8M, type=c\nsize=+, type=5\n",
@@ -49,6 +50,7 @@ def test_it_is_there_for_everybody_and_nothing_else_changed(tmp_path: Path, name
         assert repair.edits
         assert sum(line.startswith("+") for line in repair.description) == 1
         assert not any(line.startswith("-") for line in repair.description)
+        assert ("! it takes the last of the four entries of the MBR" in repair.description) == ("three" in name)
         apply_repair(volume, repair)
         table = read_table(volume)
     made = repair.entry

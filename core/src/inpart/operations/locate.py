@@ -8,6 +8,9 @@ from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
 from inpart.partitions import open_target
 
+_SHORT_WAYS = ((SearchMethod.AID.value,), (SearchMethod.FIXED.value,))
+"""They lead to some partition of a disk, and say nothing about its other partitions."""
+
 
 def locate_images(session: Session, address: str, *, whole_disk: bool = False) -> ImageList:
     """The images at ``address``, each with the way that found it and where its partition begins.
@@ -18,4 +21,7 @@ def locate_images(session: Session, address: str, *, whole_disk: bool = False) -
     with open_target(address, whole_disk=True) as target:
         is_disk = target.table is not None and target.entry is None and target.address.offset is None
     disk = (SearchMethod.AID, *DISK) if session.aids else DISK
-    return list_images(session, address, disk if whole_disk or is_disk else (*EVERY, *DISK))
+    found = list_images(session, address, disk if whole_disk or is_disk else (*EVERY, *DISK))
+    if not session.aids and found.tried[-1:] in _SHORT_WAYS and any(row.base for row in found.images):
+        session.warn(f"there may be images in other partitions of {address}; --whole-disk scans it for them")
+    return found

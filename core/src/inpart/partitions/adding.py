@@ -54,7 +54,9 @@ def add_partition(volume: Volume, size: int, types: tuple[str, str], name: str) 
     made = after.starting_at(entry.start) if after else None
     if after is None or made is None or {*after.entries} ^ {*table.entries} != {made} or made.size != entry.size:
         raise PlaceTaken(f"partition {entry.describe()} cannot be added to this table")
-    return described(draft, [], table, after, made)
+    full = after.mbr is not None and made.ebr is None and len(after.mbr.used) == 4
+    remarks = ["! it takes the last of the four entries of the MBR"] if table.kind is TableKind.MBR and full else []
+    return described(draft, remarks, table, after, made)
 
 
 def _with_gpt_entry(table: PartitionTable, size: int, kind: str, name: str) -> tuple[PartitionTable, PartitionEntry]:
