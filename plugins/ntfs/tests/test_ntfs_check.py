@@ -214,6 +214,22 @@ def _attribute_order(bench: Bench) -> None:
     bench.put(bench.attribute(MEDIUM, DATA), 0, b"\x10")
 
 
+def _attribute_flags(bench: Bench) -> None:
+    bench.put(bench.attribute(MEDIUM, DATA), 12, b"\xc0")
+
+
+def _record_flags(bench: Bench) -> None:
+    bench.header(MEDIUM, "flags", 0x81)
+
+
+def _name_not_indexed(bench: Bench) -> None:
+    bench.put(bench.attribute(TINY, FILE), 22, b"\0")
+
+
+def _own_descriptor(bench: Bench) -> None:
+    bench.value(bench.attribute(Number.VOLUME, AttributeType.SECURITY_DESCRIPTOR), 4, b"\0\x10")
+
+
 def _instance(bench: Bench) -> None:
     other = bench.attribute(TINY, INFORMATION).instance
     bench.put(bench.attribute(TINY, DATA), 14, other.to_bytes(2, "little"))
@@ -556,6 +572,10 @@ DAMAGE: dict[str, tuple[Callable[[Bench], None], str]] = {
     "length of an attribute": (_attribute_length, "ntfs.record-attributes"),
     "type of an attribute": (_attribute_type, "ntfs.attribute-type"),
     "order of attributes": (_attribute_order, "ntfs.attribute-order"),
+    "flags of an attribute": (_attribute_flags, "ntfs.attribute-flags"),
+    "flags of a record": (_record_flags, "ntfs.record-flags"),
+    "name that is in no index": (_name_not_indexed, "ntfs.file-name"),
+    "descriptor of a file": (_own_descriptor, "ntfs.security-descriptor"),
     "instance": (_instance, "ntfs.attribute-instance"),
     "standard information": (_information, "ntfs.standard-information"),
     "data size": (_data_size, "ntfs.size"),

@@ -10,6 +10,9 @@ Hashes = NDArray[np.uint64]
 
 _ODD = np.random.default_rng(0x4E544653).integers(1, 1 << 63, size=512, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
+_PARTS = 16
+"""Into so many parts two sets are split to be compared in little memory."""
+
 
 def hash_units(units: Numbers) -> Hashes:
     """One number for each row of units; -1 stands behind the end of a row and does not count."""
@@ -28,6 +31,15 @@ def mixed(*columns: NDArray[np.uint64] | Numbers) -> Hashes:
 
 def unmatched(left: Hashes, right: Hashes) -> tuple[Numbers, Numbers]:
     """Places in ``left`` and in ``right`` whose number the other one does not have as often, in order."""
+    found: list[tuple[Numbers, Numbers]] = []
+    for part in range(_PARTS):
+        places = [np.flatnonzero(one % np.uint64(_PARTS) == part) for one in (left, right)]
+        ours, theirs = _unmatched(left[places[0]], right[places[1]])
+        found.append((places[0][ours], places[1][theirs]))
+    return np.sort(np.concatenate([one for one, _ in found])), np.sort(np.concatenate([one for _, one in found]))
+
+
+def _unmatched(left: Hashes, right: Hashes) -> tuple[Numbers, Numbers]:
     every = np.concatenate([left, right])
     order = np.argsort(every, kind="stable")
     every = every[order]

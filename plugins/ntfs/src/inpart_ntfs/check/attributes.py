@@ -10,7 +10,7 @@ from inpart.contracts import Finding
 from inpart_ntfs.arrays import gather
 from inpart_ntfs.check.report import for_attributes, for_records
 from inpart_ntfs.records import AttributeTable
-from inpart_ntfs.structs import FILE_NAME, AttributeType, Namespace
+from inpart_ntfs.structs import FILE_NAME, AttributeFlag, AttributeType, Namespace, Struct
 
 _TYPES = tuple(int(kind) for kind in AttributeType if kind is not AttributeType.END)
 _RESIDENT = (
@@ -22,16 +22,32 @@ _RESIDENT = (
     AttributeType.INDEX_ROOT,
     AttributeType.EA_INFORMATION,
 )
-_USER_TYPES = 0x1000
-"""Types from here on may be defined by $AttrDef."""
+_FLAGS = int(AttributeFlag.COMPRESSED | AttributeFlag.ENCRYPTED | AttributeFlag.SPARSE)
+_INDEXED = 0x01
+"""The flag of a resident attribute whose value stands in an index, too."""
+SECURITY_DESCRIPTOR: Struct = np.dtype(
+    [
+        ("revision", "u1"),
+        ("alignment", "u1"),
+        ("control", "<u2"),
+        ("owner", "<u4"),
+        ("group", "<u4"),
+        ("sacl", "<u4"),
+        ("dacl", "<u4"),
+    ]
+)
+"""20 bytes; the offsets of its parts count from its first byte, 0 where there is none."""
+_SELF_RELATIVE = 0x8000
 _OLD_INFORMATION = 48
 _NEW_INFORMATION = 72
 
 
 def check_attributes(table: AttributeTable) -> Iterator[Finding]:
     """What can be said of attributes without their clusters."""
-    known = np.isin(table.type, _TYPES) | (table.type >= _USER_TYPES)
+    known = np.isin(table.type, _TYPES)
     yield from for_attributes("attribute-type", table, ~known, "its type is unknown")
+    strange = table.flags & ~_FLAGS > 0
+    yield from for_attributes("attribute-flags", table, strange, "it has unknown flags")
     again = np.zeros(len(table), dtype=bool)
     again[1:] = (table.row[1:] == table.row[:-1]) & (table.type[1:] < table.type[:-1])
     yield from for_attributes("attribute-order", table, again, "it stands behind one of a higher type")
@@ -42,6 +58,7 @@ def check_attributes(table: AttributeTable) -> Iterator[Finding]:
     yield from for_attributes("attribute-resident", table, inside, "it is resident and must not be")
     yield from _check_information(table)
     yield from _check_names(table)
+    yield from _check_descriptors(table)
 
 
 def _doubles(table: AttributeTable) -> np.ndarray:
@@ -71,5 +88,19 @@ def _check_names(table: AttributeTable) -> Iterator[Finding]:
     length = header["file_name_length"].astype(np.int64)
     short = (length == 0) | (chosen.value_length < FILE_NAME.itemsize + 2 * length)
     yield from for_attributes("file-name", chosen, short, "it is too short for its name")
+    apart = chosen.word(22, "u1") & _INDEXED == 0
+    yield from for_attributes("file-name", chosen, apart, "it is not marked as part of an index")
     strange = header["file_name_type"] > Namespace.WIN32_AND_DOS
     yield from for_attributes("file-name", chosen, strange, "its namespace is unknown")
+
+
+def _check_descriptors(table: AttributeTable) -> Iterator[Finding]:
+    """Security descriptors that files have of their own, as before NTFS 3.0."""
+    chosen = table.pick((table.type == AttributeType.SECURITY_DESCRIPTOR) & ~table.non_resident)
+    start, size = chosen.offset + chosen.value_offset, chosen.value_length
+    header = gather(table.records.raw, chosen.row, start, SECURITY_DESCRIPTOR)
+    wrong = (size < SECURITY_DESCRIPTOR.itemsize) | (header["revision"] != 1)
+    wrong |= header["control"] & _SELF_RELATIVE == 0
+    for part in ("owner", "group", "sacl", "dacl"):
+        wrong |= header[part] >= size
+    yield from for_attributes("security-descriptor", chosen, wrong, "it is no security descriptor")

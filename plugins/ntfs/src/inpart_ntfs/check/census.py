@@ -19,11 +19,12 @@ from inpart_ntfs.check.report import Mask, Numbers, error
 from inpart_ntfs.check.runs import RunPass
 from inpart_ntfs.check.security import SecurityPass
 from inpart_ntfs.records import Records
-from inpart_ntfs.structs import AttributeType, Number, RecordFlag
+from inpart_ntfs.structs import REFERENCE_MASK, AttributeType, Number, RecordFlag
 
 if TYPE_CHECKING:
     from inpart_ntfs.filesystem import NtfsFilesystem
 
+_MASK = np.uint64(REFERENCE_MASK)
 SYSTEM_FILES = (*range(Number.SECURE), Number.UPCASE)
 """Records that every version of NTFS has in use."""
 
@@ -39,15 +40,22 @@ class Census:
         self.runs = RunPass(filesystem.boot.cluster_size, filesystem.boot.clusters)
         self.lists = ListPass(filesystem.mft)
         self.indexes = IndexPass(self)
-        self.names = NamePass()
+        self.names = NamePass(count)
         self.security = SecurityPass()
 
-    def is_file(self, numbers: Numbers, references: Numbers) -> Mask:
-        """Which file references lead to base records in use for them; ``numbers`` are the record numbers in them."""
-        inside = (numbers >= 0) & (numbers < self.count)
-        place = np.where(inside, numbers, 0)
-        same = self.sequence[place] == (references.view(np.uint64) >> np.uint64(48))
-        return np.asarray(inside & self.in_use[place] & self.is_base[place] & same)
+    def is_file(self, references: NDArray[np.uint64]) -> Mask:
+        """Which file references lead to base records that are in use for them."""
+        place = self._places(references)
+        same = self.sequence[place] == references >> np.uint64(48)
+        return np.asarray(same & self.in_use[place] & self.is_base[place] & (references & _MASK == place))
+
+    def is_folder(self, references: NDArray[np.uint64]) -> Mask:
+        """Which of them lead to directories."""
+        return self.is_file(references) & self.is_directory[self._places(references)]
+
+    def _places(self, references: NDArray[np.uint64]) -> Numbers:
+        number = (references & _MASK).astype(np.int64)
+        return np.where(number < self.count, number, 0)
 
     def take(self) -> Iterator[Finding]:
         """Read all records."""

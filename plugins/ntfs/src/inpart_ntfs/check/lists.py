@@ -112,7 +112,7 @@ class ListPass:
         yield from _report(np.concatenate(self.there_in)[there], np.concatenate(self.there_type)[there], _THERE)
         pairs = np.concatenate(self.extensions)
         base = pairs[:, 1] & REFERENCE_MASK
-        lost = ~census.is_file(base, pairs[:, 1])
+        lost = ~census.is_file(np.ascontiguousarray(pairs[:, 1]).view(np.uint64))
         for number, wanted in zip(pairs[lost, 0][:ENOUGH].tolist(), base[lost].tolist(), strict=False):
             yield error("extension", f"record {number}", f"it belongs to record {wanted}, which is not in use for it")
 

@@ -13,6 +13,7 @@ from inpart_ntfs.structs import FILE_RECORD, FIRST_USER, MAGIC_BAAD, MAGIC_FILE,
 
 _END_MARK = 8
 """Bytes of the mark behind the last attribute."""
+_FLAGS = int(RecordFlag.IN_USE | RecordFlag.IS_DIRECTORY | RecordFlag.IS_4 | RecordFlag.IS_VIEW_INDEX)
 _NUMBERED = field_offset(FILE_RECORD, "mft_record_number") + 4
 """Update sequences that start here leave room for the number of the record, as since NTFS 3.1."""
 
@@ -47,6 +48,8 @@ def _check_headers(window: Records) -> Iterator[Finding]:
     yield from for_records("record-sequence", numbers, window["sequence_number"] == 0, "its sequence number is 0")
     crossing = window["attrs_offset"] < window["usa_ofs"] + 2 * window["usa_count"]
     yield from for_records("record-header", numbers, crossing, "its attributes start inside its update sequence")
+    strange = window["flags"] & ~_FLAGS > 0
+    yield from for_records("record-flags", numbers, strange, "it has unknown flags")
     own = window["base_mft_record"] & 0xFFFFFFFFFFFF == numbers
     yield from for_records("record-base", numbers, own & window.is_extension, "it belongs to itself")
 
