@@ -133,7 +133,7 @@ def fill_folder(folder: Path, entries: int) -> None:
 
 
 def fill_up(root: Path, share: float, cluster: int, seed: int = 3) -> None:
-    """Files of many sizes until ``share`` of the volume is in use; every third is removed on the way."""
+    """Files of many sizes, which zstd makes small, until ``share`` of the volume is in use; every third goes again."""
     chance = random.Random(seed)
     folder = root / "filling"
     folder.mkdir()
@@ -143,7 +143,7 @@ def fill_up(root: Path, share: float, cluster: int, seed: int = 3) -> None:
         if state.f_bfree <= state.f_blocks * (1 - share):
             return
         size = min(chance.randrange(1, 40 * cluster), state.f_bfree * state.f_frsize // 3)
-        (folder / f"{number}.bin").write_bytes(chance.randbytes(size))
+        (folder / f"{number}.bin").write_bytes((chance.randbytes(256) * (size // 256 + 1))[:size])
         if number % 3 == 2:
             (folder / f"{number - 1}.bin").unlink()
         number += 1
