@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,8 @@ def test_ctrl_c_at_each_write_leaves_nothing_but_moved_files(
     count = number = 0
     while number <= count:
         path = copied(original, tmp_path / "partition.img")
-        with interrupted_at(number, monkeypatch) as written:
-            try:
-                create(session, str(path), CreateOptions("new"))
-            except KeyboardInterrupt:
-                pass
+        with interrupted_at(number, monkeypatch) as written, suppress(KeyboardInterrupt):
+            create(session, str(path), CreateOptions("new"))
         count = max(count, len(written))
         number += 1
         assert not fsck(path).complaints, number
