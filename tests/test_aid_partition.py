@@ -345,6 +345,24 @@ def test_what_is_somebody_elses_is_left_alone(session: Session, plain: Session, 
         aid_write(plain, f"{gpt}#1", (f"partition:{other}",))
 
 
+@pytest.mark.parametrize(("label", "kind"), [("gpt", TYPE), ("mbr", "e9")])
+def test_one_that_another_tool_made(plain: Session, tmp_path: Path, label: str, kind: str) -> None:
+    """The type of a GPT is nobody else's; what has the type E9 in an MBR has to be blank."""
+    disk = make_disk(tmp_path, label)
+    address = f"{disk}#1"
+    create(plain, address, CreateOptions("one"))
+    script = f"start=31M, size=2M, type={kind}\n"
+    subprocess.run(["sfdisk", "-q", "-a", disk], input=script, text=True, check=True)
+    assert home(disk) == (31 * MIB, 2 * MIB)
+    put(disk, 31 * MIB, b"what was there before" * 1000)
+    if label == "mbr":
+        with pytest.raises(UsageError, match="belongs to something else"):
+            aid_write(plain, address, ("partition",))
+        put(disk, 31 * MIB, bytes(64 * 1024))
+    aid_write(plain, address, ("partition",))
+    assert aid_check(plain, address, ("partition",)).in_sync
+
+
 def test_on_another_disk(plain: Session, gpt: Path, tmp_path: Path) -> None:
     other = tmp_path / "stick"
     other.write_bytes(bytes(MIB))

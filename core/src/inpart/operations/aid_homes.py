@@ -26,7 +26,10 @@ _LOOK = 64 * KIB
 
 @dataclass(frozen=True)
 class Home:
-    """A partition for an aid: a device or file, or ``size`` bytes of it. ``typed``: the table says what it is for."""
+    """A partition for an aid: a device or file, or ``size`` bytes of it.
+
+    ``typed``: the table says what it is for. A GUID does; the one byte of an MBR may be somebody else's as well.
+    """
 
     path: Path
     start: int
@@ -40,17 +43,15 @@ class Home:
 def home_on_disk(aid: PartitionAid, target: Target) -> Home | None:
     """The recovery partition on the disk of ``target``, the first if there are several."""
     for entry in _homes(aid, target):
-        node = node_of(disk_path(target), entry.start, entry.size)
-        if node:
-            return Home(node, 0, None, typed=True)
-        return Home(disk_path(target), entry.start, entry.size, typed=True)
+        typed, node = _says_so(aid, entry), node_of(disk_path(target), entry.start, entry.size)
+        return Home(node, 0, None, typed) if node else Home(disk_path(target), entry.start, entry.size, typed)
     return None
 
 
 def home_at(aid: PartitionAid, address: str) -> Home:
     """The partition that a user names. Raises UsageError, DeviceBusy, VolumeError."""
     with open_target(address) as home:
-        typed = home.entry is not None and home.entry.type in aid.partition_types
+        typed = home.entry is not None and _says_so(aid, home.entry)
         if isinstance(home.volume, FileVolume):
             return Home(home.volume.path, 0, None, typed)
         return Home(disk_path(home), home.start, home.volume.size, typed)
@@ -66,6 +67,10 @@ def _homes(aid: PartitionAid, target: Target) -> list[PartitionEntry]:
     return [entry for entry in entries if entry.type in aid.partition_types]
 
 
+def _says_so(aid: PartitionAid, entry: PartitionEntry) -> bool:
+    return entry.type == aid.partition_types[1]
+
+
 def refuse_stranger(aid: PartitionAid, home: Home) -> None:
     """Raise UsageError if what lies in ``home`` is, or may be, somebody else's."""
     with FileVolume(home.path) as file:
@@ -79,7 +84,7 @@ def refuse_stranger(aid: PartitionAid, home: Home) -> None:
         aid.records(str(home))
     except NoImageFound:
         if not (home.typed or blank):
-            hint = f"give the partition the type {' or '.join(aid.partition_types)}, or fill it with zeros"
+            hint = f"give it the type {aid.partition_types[1]} in a GPT, or fill it with zeros"
             raise UsageError(f"{home} belongs to something else, or did", hint=hint) from None
     except IntegrityError:
         return
