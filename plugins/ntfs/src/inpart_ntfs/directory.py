@@ -140,9 +140,12 @@ class DirectoryReader:
         allocation = file.stream(AttributeType.INDEX_ALLOCATION, I30)
         if allocation is None or not valid_block_size(size):
             return
-        blocks = RunsVolume(self.mft.volume, byte_runs(allocation.rows, self.mft.boot.cluster_size), name=I30)
+        rows = allocation.rows
+        if (rows[:, 1] < 0).any():
+            raise FilesystemDamaged(f"record {file.number}: its index of names has holes", hint=HINT)
+        blocks = RunsVolume(self.mft.volume, byte_runs(rows, self.mft.boot.cluster_size), name=I30)
         step = max(1, WINDOW // size)
-        for first, last in self._live(file, blocks.size // size):
+        for first, last in self._live(file, min(blocks.size, self.mft.volume.size) // size):
             for at in range(first, last, step):
                 data = np.empty((min(step, last - at), size), dtype=np.uint8)
                 blocks.readinto(at * size, data.data.cast("B"))

@@ -99,7 +99,7 @@ def _spans(census: Census, tree: Tree) -> tuple[list[Span], list[Finding]]:
         what = "$INDEX_ALLOCATION" if stream is None else "$BITMAP"
         tree.block_size = 0
         return [], [error("index-root", tree.where, f"the index has no {what} that can be read")]
-    count, findings = stream.size // tree.block_size, []
+    count, findings = min(stream.size, volume.size) // tree.block_size, []
     if tree.size % tree.block_size or tree.size > stream.size:
         findings.append(error("size", tree.where, f"{tree.size} bytes are no whole blocks"))
     runs = edges(live)

@@ -53,13 +53,14 @@ class Tree:
         return _stream(volume, self.rows, cluster_size, self.size)
 
     def live(self, volume: Volume, cluster_size: int) -> NDArray[np.uint8] | None:
-        """The bitmap of blocks; None if it cannot be found."""
+        """The bitmap of blocks, at most of so many as fit into the volume; None if it cannot be found."""
         if self.bitmap is not None:
             return np.frombuffer(self.bitmap, dtype=np.uint8)
         stream = _stream(volume, self.bitmap_rows, cluster_size, self.bitmap_size)
         if not self.bitmap_rows or stream is None:
             return None
-        return np.frombuffer(stream.read(0, stream.size), dtype=np.uint8)
+        most = volume.size // self.block_size // 8 + 8
+        return np.frombuffer(stream.read(0, min(stream.size, most)), dtype=np.uint8)
 
     def check(self, cluster_size: int) -> Iterator[Finding]:
         """After all are read: every block in use hangs in the tree once, between the keys beside which it hangs."""
