@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,15 @@ def test_an_anchor_in_ntfs_leads_back(session: Session, tmp_path: Path) -> None:
     restore(session, str(path), RestoreOptions())
     subprocess.run(["ntfsfix", "-n", path], check=True, capture_output=True)
     assert aid_check(session, str(path)).in_sync
+
+
+def test_after_a_commit_nobody_is_asked_again(session: Session, tmp_path: Path) -> None:
+    """To configure an aid was to agree; only ``aid write`` and ``aid sync`` ask."""
+    path = make_ext(tmp_path / "part.img", 4096)
+    questions: list[str] = []
+    asked = replace(session, confirm=lambda question: not questions.append(question))
+    create(asked, str(path), CreateOptions("first"))
+    assert len(questions) == 1
+    assert aid_check(session, str(path)).in_sync
+    aid_write(asked, str(path))
+    assert questions[1:] == [f"Write the recovery aids reserved to {path}?"]

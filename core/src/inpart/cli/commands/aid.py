@@ -20,7 +20,7 @@ Aids = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[AID]...",
-        help="KIND:TARGET, such as file:/media/stick/box.ipaid; KIND alone lives in the partition. "
+        help="KIND:TARGET, such as file:/media/stick/box.ipaid; KIND alone lives on the disk itself. "
         "Without any, those of the configuration.",
         show_default=False,
     ),
