@@ -21,6 +21,7 @@ TOLERABLE = re.compile(
     r"|Unconnected directory inode \d+ \(was in /\)|Unattached (zero-length )?inode \d+"
     r"|'\.\.' in \.\.\. \(\d+\) is / \(2\), should be <The NULL inode> \(0\)"
     r"|Inode \d+ ref count is"
+    r"|Update quota info for quota type \d\? no|\[QUOTA WARNING\]"
     r"|\S+: \*{10} WARNING: Filesystem still has errors"
     r"|\S+: \d+/\d+ files"
 )

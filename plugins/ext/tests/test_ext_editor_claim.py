@@ -18,6 +18,7 @@ from inpart.volume import Access, FileVolume
 from inpart_ext.editor import ExtEditor
 from inpart_ext.editor.claim import Claimer
 from inpart_ext.hashing import HALF_MD4, LEGACY, TEA, name_hash
+from inpart_ext.quota import read_usage
 from inpart_ext.structs import FT_REG_FILE
 
 PLAIN = ext("claim-ext4", "-t ext4 -b 1024 -O ^has_journal", 12)
@@ -164,7 +165,6 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], type[Exception], str]] = {
     "encrypted-root": ("", ("sif <2> flags 0x80800",), FilesystemUnsupported, "encrypt"),
     "inline-root": ("-O inline_data", ("sif <2> flags 0x10000000",), FilesystemUnsupported, "inline_data"),
     "bigalloc": ("-O bigalloc -C 16384", (), FilesystemUnsupported, "bigalloc"),
-    "quota": ("-O quota", (), FilesystemUnsupported, "quota"),
 }
 
 
@@ -221,6 +221,21 @@ def test_adapt_refuses_what_is_too_small(plain: Path) -> None:
         ExtEditor(tx.view).adapt(Place(0, volume.size), tx)
         with pytest.raises(NoSpace, match=str(volume.size)):
             ExtEditor(tx.view).adapt(Place(0, volume.size - 1024), tx)
+
+
+def test_quota_without_entry_for_root_is_refused(tmp_path: Path) -> None:
+    path = make_partition(tmp_path / "p.img", ext("quota", "-t ext4 -O quota -E root_owner=7:7", 24))
+    with FileVolume(path) as volume:
+        filesystem = ExtEditor(volume)
+        usage = read_usage(volume, filesystem.inodes, "user", 3)
+        place = int(usage.place[usage.ids == 0][0])
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes(72))
+    before, runs = path.read_bytes(), Runs(free_pieces(path, 2)[:1])
+    with pytest.raises(FilesystemUnsupported, match="has no entry for user 0"):
+        claim(path, [Claim("image.ipi", runs, runs.total)])
+    assert path.read_bytes() == before
 
 
 def test_user_files_stay_as_they_are(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen, volume_
 from inpart.volume import Volume
 from inpart_ext.provider import ExtProvider
 
-NAMES = ("ext2-1k", "ext4-no-journal", "ext4-uninit-bg", "ext4-meta-bg")
+NAMES = ("ext2-1k", "ext4-no-journal", "ext4-uninit-bg", "ext4-meta-bg", "ext4-quota")
 RECIPES = {recipe.name: recipe for recipe in MATRIX if recipe.name in NAMES}
 TWINS = ("/medium.bin", "/hard link")
 OTHERS = ("/fast link", "/slow link", "/null", "/block", "/pipe", "/sock", "/lost+found", *TWINS)

@@ -88,7 +88,7 @@ class Claimer:
         self.ledger.take(rows_of(every - owned))
         self.ledger.give(rows_of(owned - every))
         self._show()
-        self.ledger.settle()
+        self.ground.settle()
 
     def release(self, names: Sequence[str]) -> None:
         """Raises UsageError for a name that is not there, FilesystemDamaged, NoSpace."""
@@ -108,7 +108,7 @@ class Claimer:
             self.root.remove(NAME)
             self._link_root(-1)
             self.ground.store(self.root, self.root_nodes, Stage.SWITCH, self._root_block)
-        self.ledger.settle()
+        self.ground.settle()
 
     def _check(self, claims: Sequence[Claim]) -> dict[bytes, Claim]:
         """The claims by name."""

@@ -10,6 +10,7 @@ from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 
 from inpart_ext.bitmaps import Bitmaps
+from inpart_ext.editor.accounts import Accounts
 from inpart_ext.editor.blocks import Numbers, single_rows
 from inpart_ext.editor.folder import Folder
 from inpart_ext.editor.guard import check_editable
@@ -40,6 +41,7 @@ class Ground:
             raise FilesystemDamaged(f"the file system reaches beyond the end of {tx.view.name}")
         self.ledger = Ledger(tx, self.groups)
         self.table = InodeTable(tx.view, self.groups)
+        self.accounts = Accounts(tx, self.table)
         self.used = Bitmaps(tx.view, self.groups).used()
 
     def free(self) -> Extents:
@@ -79,7 +81,14 @@ class Ground:
 
     def write(self, inode: Inode, stage: Stage) -> None:
         """Put an inode into the transaction."""
-        self.ledger.edit(inode.offset, inode.sealed(), stage)
+        content = inode.sealed()
+        self.accounts.note(inode.number, inode.offset, content)
+        self.ledger.edit(inode.offset, content, stage)
+
+    def settle(self) -> None:
+        """Enter what was taken and given into bitmaps, counts and quotas. Raises FilesystemUnsupported."""
+        self.ledger.settle()
+        self.accounts.settle()
 
     def rebuild(self, inode: Inode, rows: Numbers, old_nodes: Numbers, take: Take) -> None:
         """Let an inode have this map, with new tree blocks; the old ones are given back. The inode is not written."""

@@ -20,6 +20,7 @@ _WRITABLE = (
     | RoCompat.DIR_NLINK
     | RoCompat.EXTRA_ISIZE
     | RoCompat.METADATA_CSUM
+    | RoCompat.QUOTA
     | RoCompat.PROJECT
     | RoCompat.VERITY
 )

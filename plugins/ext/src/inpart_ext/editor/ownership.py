@@ -14,6 +14,7 @@ from inpart_ext.features import Compat, Incompat
 from inpart_ext.groups import Groups
 from inpart_ext.inodes import InodeTable
 from inpart_ext.mapping import map_inodes
+from inpart_ext.quota import quota_inodes
 from inpart_ext.structs import ROOT_INO
 from inpart_ext.superblock import Superblock
 
@@ -33,22 +34,24 @@ class Owners:
 
 
 def is_fixed(superblock: Superblock, numbers: Numbers) -> NDArray[np.bool_]:
-    """Inodes whose blocks stay where they are: the reserved ones but the root directory, journal, orphan file."""
+    """Inodes whose blocks stay where they are: the reserved ones but the root directory, and hidden ones."""
     fixed = (numbers < superblock.first_inode) & (numbers != ROOT_INO)
-    special = [superblock["s_journal_inum"]] if superblock.has(Compat.HAS_JOURNAL) else []
+    return np.asarray(fixed | np.isin(numbers, _hidden(superblock)))
+
+
+def _hidden(superblock: Superblock) -> list[int]:
+    """Inodes of journal, orphan file and quotas, wherever they are."""
+    found = [superblock["s_journal_inum"]] if superblock.has(Compat.HAS_JOURNAL) else []
     if superblock.has(Compat.ORPHAN_FILE):
-        special.append(superblock["s_orphan_file_inum"])
-    return np.asarray(fixed | np.isin(numbers, special))
+        found.append(superblock["s_orphan_file_inum"])
+    return [*found, *quota_inodes(superblock).values()]
 
 
 def fixed_blocks(table: InodeTable, groups: Groups) -> Extents:
     """Bytes that cannot be moved: group metadata, superblock copies, and what the fixed inodes own."""
     superblock = table.superblock
     numbers = np.arange(1, superblock.first_inode, dtype=np.int64)
-    extra = [superblock["s_journal_inum"]] if superblock.has(Compat.HAS_JOURNAL) else []
-    if superblock.has(Compat.ORPHAN_FILE):
-        extra.append(superblock["s_orphan_file_inum"])
-    numbers = np.unique(np.concatenate([numbers, np.array(extra, dtype=np.int64)]))
+    numbers = np.unique(np.concatenate([numbers, np.array(_hidden(superblock), dtype=np.int64)]))
     numbers = numbers[(numbers > 0) & (numbers <= superblock.inodes_count) & is_fixed(superblock, numbers)]
     found = groups.metadata() | map_inodes(table.volume, table.read(numbers)).extents()
     if superblock.has(Incompat.MMP):

@@ -57,7 +57,7 @@ class Vacater:
         except NoSpace:
             if not mover.given:
                 raise
-        self.ground.ledger.settle()
+        self.ground.settle()
         return Vacated(mover.given * self.size, (self.busy.total - mover.given) * self.size)
 
     def _move(self, owners: Owners, mover: Mover) -> None:
