@@ -27,7 +27,9 @@ from ntfsmaker import MATRIX, SMALL, Recipe, fill_up, make_partition, populate
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
 
-RECIPES = {recipe.name: recipe for recipe in (*MATRIX, SMALL) if recipe.name != "c2m"}
+MIRRORED = Recipe("mirrored", 32 * KIB, size=16 * MIB, entries=20, pieces=8)
+"""$MFTMirr repeats 32 records, those of the first files among them."""
+RECIPES = {recipe.name: recipe for recipe in (*MATRIX, SMALL, MIRRORED) if recipe.name != "c2m"}
 SAMPLE = ("c512", "c4k-torn-mft", "s4k", "small")
 CASES = [
     pytest.param(name, seed, marks=[] if seed == 0 and name in SAMPLE else pytest.mark.exhaustive)
@@ -203,7 +205,9 @@ CUTS = [
 
 
 @pytest.mark.parametrize("count", CUTS)
-@pytest.mark.parametrize(("name", "low", "high"), [("small", 0, 0.12), ("small", 0.5, 0.8), ("c512", 0.1, 0.5)])
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("small", 0, 0.12), ("small", 0.5, 0.8), ("c512", 0.1, 0.5), ("mirrored", 0.1, 0.4)]
+)
 def test_power_cuts(bench: Callable[[str], Bench], name: str, low: float, high: float, count: int) -> None:
     one = bench(name)
     region, remaining = one.part(low, high), 1

@@ -28,20 +28,35 @@ _HEAD = 16 * KIB
 class SystemMover:
     """One batch: the front of $MFT and all of $MFTMirr get new places, whatever else of these files is in the way too.
 
-    No order of two writes keeps $MFT and $MFTMirr equal, but the boot sector points to both.
+    No order of two writes keeps $MFT and $MFTMirr equal, but the boot sector points to both. Whatever is done later in
+    the same transaction to records in the front of $MFT belongs to its new place, and is switched with it.
     """
 
     def __init__(self, ground: Ground, mover: Mover) -> None:
+        """Raises FilesystemDamaged."""
         self.ground = ground
         self.mover = mover
         self.moves: list[Move] = []
+        self.drafts = [load(ground.mft, number) for number in SYSTEM]
+        self.mirror = _content(self.drafts[Number.MFT_MIRR])
+        size, cluster = max(self.mirror.data_size, _HEAD), ground.cluster_size
+        self.head = min(-(-size // cluster), _content(self.drafts[Number.MFT]).last + 1)
+
+    @property
+    def mirrored(self) -> int:
+        """How many records $MFTMirr repeats: four, or as many as a larger cluster holds."""
+        return self.mirror.data_size // self.ground.boot.record_size
+
+    @property
+    def needed(self) -> int:
+        """Clusters that are needed besides those for what lies in the region."""
+        return self.head + self.mirror.last + 1
 
     def move(self) -> None:
         """Raises NoSpace, FilesystemUnsupported."""
-        drafts = [load(self.ground.mft, number) for number in SYSTEM]
-        content, mirror = _content(drafts[Number.MFT]), _content(drafts[Number.MFT_MIRR])
-        head = max(self._clusters(mirror.data_size), self._clusters(_HEAD))
-        self._anew(content, min(head, content.last + 1))
+        drafts, mirror = self.drafts, self.mirror
+        content = _content(drafts[Number.MFT])
+        self._anew(content, self.head)
         self._anew(mirror, mirror.last + 1)
         for draft in drafts:
             for attribute in draft.attributes:
@@ -59,9 +74,6 @@ class SystemMover:
 
     def _runs(self, attribute: DraftAttribute) -> Runs:
         return byte_runs(attribute.runs, self.ground.cluster_size)
-
-    def _clusters(self, size: int) -> int:
-        return -(-size // self.ground.cluster_size)
 
     def _anew(self, attribute: DraftAttribute, count: int) -> None:
         """The first ``count`` clusters of an attribute get a new place in one piece. Raises NoSpace."""

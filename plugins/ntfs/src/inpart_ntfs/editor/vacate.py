@@ -13,7 +13,7 @@ from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.mover import Mover
 from inpart_ntfs.editor.ownership import Owners, check_complete, find_owners, fixed_clusters
 from inpart_ntfs.editor.system import SYSTEM, SystemMover
-from inpart_ntfs.structs import Number
+from inpart_ntfs.structs import FIRST_USER, Number
 
 _MAX_HOLES = 1 << 18
 _SMALL = 8
@@ -57,8 +57,10 @@ class Vacater:
     def _move(self, owners: Owners, mover: Mover) -> None:
         """What all else is found by moves in a batch of its own, first of all. Raises NoSpace."""
         numbers = owners.numbers.tolist()
+        system = SystemMover(self.ground, mover)
+        if numbers[0] in SYSTEM or self._is_mirrored(numbers, system):
+            system.move()
         if numbers[0] in SYSTEM:
-            SystemMover(self.ground, mover).move()
             return
         if Number.BITMAP in numbers:
             mover.move(Number.BITMAP)
@@ -74,6 +76,11 @@ class Vacater:
                 return
             if not whole:
                 return
+
+    def _is_mirrored(self, numbers: list[int], system: SystemMover) -> bool:
+        """True if records change that $MFTMirr repeats, and there is room to let the boot sector switch them."""
+        concerned = system.mirrored > FIRST_USER or numbers[0] < system.mirrored
+        return concerned and self.room.left >= self.busy.total + system.needed
 
     def _full(self, done: int) -> bool:
         """True if the batch should end; what was taken is entered now and then, so that the transaction knows."""
