@@ -20,7 +20,7 @@ from inpart_ntfs.editor.drafts import END, Draft, load, new_draft
 from inpart_ntfs.editor.files import Maker, content, empty_index, entry_of, name_key, resized, stored_name
 from inpart_ntfs.editor.folder import Folder
 from inpart_ntfs.editor.ground import Ground
-from inpart_ntfs.editor.home import NAME, Owned, drop, files_in, find_home, owned_file
+from inpart_ntfs.editor.home import NAME, Owned, drop, files_in, find_home, names_in, owned_file
 from inpart_ntfs.editor.packing import pack
 from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.structs import FILE_RECORD, AttributeType, Number, RecordFlag, field_offset
@@ -100,7 +100,8 @@ class Claimer:
         if self.home.is_empty:
             self.ledger.give(self.home.clusters)
             drop(self.ground, self.home.draft)
-            self.root.tree.remove(NAME)
+            for name in names_in(self.home.draft, Number.ROOT):
+                self.root.tree.remove(name)
             self._store_root()
         else:
             self.home.store(self.supply.take_clusters)

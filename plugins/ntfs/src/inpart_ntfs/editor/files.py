@@ -46,7 +46,7 @@ class Maker:
     def like(cls, root: Draft) -> Maker:
         """Files that are protected as the root directory is, if its descriptor is kept in $Secure."""
         known = root.find(AttributeType.STANDARD_INFORMATION)
-        value = known.value or b"" if known is not None else b""
+        value = known.value if known is not None else b""
         whole = len(value) >= STANDARD_INFORMATION.itemsize
         return cls(int.from_bytes(value[_SECURITY_ID : _SECURITY_ID + 4], "little") if whole else 0)
 
@@ -94,7 +94,7 @@ def content(rows: Numbers, size: int) -> DraftAttribute:
 
 def empty_index(like: DraftAttribute) -> DraftAttribute:
     """The $INDEX_ROOT of a new directory, with blocks of the same size as another one."""
-    return DraftAttribute(AttributeType.INDEX_ROOT, I30, value=pack_root(Node(), like.value or b""))
+    return DraftAttribute(AttributeType.INDEX_ROOT, I30, value=pack_root(Node(), like.value))
 
 
 def entry_of(number: int, sequence: int, key: bytes) -> Entry:

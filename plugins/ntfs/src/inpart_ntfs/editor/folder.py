@@ -16,7 +16,7 @@ from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute
 from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.nodes import Node, block_capacity, pack_block, pack_root, parse_block, parse_root
-from inpart_ntfs.editor.streams import NO_ROWS, extend, length, lengthen_bitmap, put, rows_of_stream
+from inpart_ntfs.editor.streams import NO_ROWS, extend, fill_up, length, lengthen_bitmap, put, rows_of_stream
 from inpart_ntfs.editor.tree import ROOT, Tree
 from inpart_ntfs.names import Upcase
 from inpart_ntfs.records import apply_fixups
@@ -70,7 +70,7 @@ class Folder:
 
     @property
     def _value(self) -> bytes:
-        return self.root.value or b""
+        return self.root.value
 
     def store(self, take: Take) -> None:
         """Write changed nodes to free blocks in stage LINK, and let ``draft`` lead to them; ``take`` gives clusters."""
@@ -102,6 +102,8 @@ class Folder:
             self.allocation = DraftAttribute(AttributeType.INDEX_ALLOCATION, I30, rows=NO_ROWS)
             self.bitmap = DraftAttribute(AttributeType.BITMAP, I30, value=bytes(_BITMAP_UNIT), data_size=_BITMAP_UNIT)
             self.draft.attributes += [self.allocation, self.bitmap]
+        for stream in (self.allocation, self.bitmap):
+            fill_up(self.ground, stream)
         return self.allocation, self.bitmap
 
     def _free_bits(self, allocation: DraftAttribute, bitmap: DraftAttribute, wanted: int, take: Take) -> Bits:
@@ -124,7 +126,7 @@ class Folder:
         size = -(-blocks // 8)
         if bitmap.data_size < size:
             raise FilesystemDamaged(f"the bitmap of the index of {self.title} is too short", hint=_HINT)
-        raw = bitmap.value if bitmap.value is not None else self._stream(bitmap).read(0, size)
+        raw = bitmap.value if bitmap.rows is None else self._stream(bitmap).read(0, size)
         return np.unpackbits(np.frombuffer(raw[:size], dtype=np.uint8), bitorder="little")[:blocks]
 
     def _mark(self, bitmap: DraftAttribute, bits: Bits, new: list[int], gone: list[int]) -> None:
@@ -132,7 +134,7 @@ class Folder:
         bits[new] = 1
         left = bits.copy()
         left[gone] = 0
-        if bitmap.value is not None:
+        if bitmap.rows is None:
             packed = np.packbits(left, bitorder="little").tobytes()
             bitmap.value = packed + bitmap.value[len(packed) :]
             return
@@ -142,7 +144,7 @@ class Folder:
 
     def _root(self) -> DraftAttribute:
         root = self.draft.find(AttributeType.INDEX_ROOT, I30)
-        if not self.draft.get("flags") & RecordFlag.IS_DIRECTORY or root is None or root.value is None:
+        if not self.draft.get("flags") & RecordFlag.IS_DIRECTORY or root is None or root.rows is not None:
             raise FilesystemDamaged(f"{self.title} has no index of names", hint=_HINT)
         return root
 
@@ -160,7 +162,7 @@ class Folder:
                 continue
             if stream.flags & special and stream.rows is not None:
                 raise FilesystemUnsupported(f"the index of {self.title} is compressed, sparse or encrypted")
-            if stream.initialized_size < stream.data_size or (rows_of_stream(stream)[:, 1] < 0).any():
+            if (rows_of_stream(stream)[:, 1] < 0).any():
                 raise FilesystemDamaged(f"the index of {self.title} has holes", hint=_HINT)
 
     def _load(self, vcn: int) -> Node:

@@ -63,7 +63,7 @@ def find_home(ground: Ground, root: Folder) -> Folder | None:
     if not draft.get("flags") & RecordFlag.IS_DIRECTORY:
         raise _foreign("is a file, not a directory")
     information = draft.find(AttributeType.STANDARD_INFORMATION)
-    value = information.value or b"" if information is not None else b""
+    value = information.value if information is not None else b""
     flags = int.from_bytes(value[_ATTRIBUTES : _ATTRIBUTES + 4], "little")
     for flag in (FileAttribute.COMPRESSED, FileAttribute.ENCRYPTED):
         if flags & flag:
@@ -81,6 +81,12 @@ def files_in(home: Folder) -> dict[bytes, HomeFile]:
         entries.sort(key=lambda entry: entry.namespace == Namespace.DOS)
         found[entries[0].name] = HomeFile(tuple(entries))
     return found
+
+
+def names_in(draft: Draft, number: int) -> list[bytes]:
+    """All names that a file has in a directory, UTF-16LE."""
+    keys = [Entry(0, one.value) for one in draft.attributes if one.type == AttributeType.FILE_NAME]
+    return [key.name for key in keys if key.parent == number]
 
 
 def owned_file(ground: Ground, file: HomeFile) -> Owned:

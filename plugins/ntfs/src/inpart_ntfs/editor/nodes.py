@@ -45,6 +45,11 @@ class Entry:
         return self.key[FILE_NAME.itemsize : FILE_NAME.itemsize + 2 * self.key[_LENGTH_AT]]
 
     @property
+    def parent(self) -> int:
+        """The directory that the key is for, by the number of its record."""
+        return int.from_bytes(self.key[:6], "little")
+
+    @property
     def namespace(self) -> int:
         """The file_name_type of the key."""
         return self.key[_LENGTH_AT + 1]

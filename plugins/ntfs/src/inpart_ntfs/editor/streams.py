@@ -51,11 +51,19 @@ def put(ground: Ground, attribute: DraftAttribute, offset: int, content: bytes, 
     ground.edit_runs(runs, offset, content, stage)
 
 
+def fill_up(ground: Ground, attribute: DraftAttribute) -> None:
+    """Zeros behind what was ever written to a stream, so that all of it counts."""
+    missing = attribute.data_size - attribute.initialized_size
+    if attribute.rows is not None and missing > 0:
+        put(ground, attribute, attribute.initialized_size, bytes(missing), Stage.ALLOCATE)
+        attribute.initialized_size = attribute.data_size
+
+
 def lengthen_bitmap(ground: Ground, bitmap: DraftAttribute, size: int, take_clusters: Callable[[int], Numbers]) -> None:
     """Make a bitmap at least ``size`` bytes long; what is added is zero."""
     if size <= bitmap.data_size:
         return
-    if bitmap.value is not None:
+    if bitmap.rows is None:
         bitmap.value = bitmap.value.ljust(size, b"\0")
     else:
         missing = -(-size // ground.cluster_size) - length(bitmap)
