@@ -71,8 +71,8 @@ def open_clean(session: Session, volume: Volume, allowed: Collection[State] = ()
     if state is not State.CLEAN and state not in allowed:
         raise FilesystemUnclean(
             f"{volume.name}: the file system {UNCLEAN[state]}",
-            hint=f"mount and unmount it, or check it, with its own tools; --allow-{state.value} makes the image all the "
-            "same, with some file systems only together with --to FILE",
+            hint=f"mount and unmount it, or check it, with its own tools; --allow-{state.value} makes the image all "
+            "the same, with some file systems only together with --to FILE",
         )
     return Mounted(volume, provider, filesystem)
 
