@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from extmaker import e2fsck
 from fatmaker import Recipe, fill, make_partition
 from inpart import plugins
+from inpart.cli.app import run as run_cli
 from inpart.contracts import AidState
+from inpart.errors import ExitCode
 from inpart.operations.aids import aid_check, aid_show, aid_sync, aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
@@ -150,3 +153,22 @@ def test_after_a_commit_nobody_is_asked_again(session: Session, tmp_path: Path) 
     assert aid_check(session, str(path)).in_sync
     aid_write(asked, str(path))
     assert questions[1:] == [f"Write the recovery aids reserved to {path}?"]
+
+
+def test_aids_of_the_configuration_for_some_devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "inpart.toml"
+    settings.write_text('[[device]]\nmatch = "*/card.img"\naids.use = ["reserved"]\nlayout.name = "blocks"\n')
+    monkeypatch.setenv("INPART_CONFIG", str(settings))
+    for name, code in (("card", ExitCode.DONE), ("other", ExitCode.USAGE)):
+        path = make_ext(tmp_path / f"{name}.img", 4096)
+        assert run_cli(["create", str(path), "--name", "first"]) == ExitCode.DONE
+        assert run_cli(["aid", "check", str(path)]) == code
+        capsys.readouterr()
+        assert run_cli(["list", str(path), "--json"]) == ExitCode.DONE
+        (image,) = json.loads(capsys.readouterr().out)["images"]
+        assert image["layout"] == ("blocks" if name == "card" else "contiguous")
+    assert run_cli(["config", "show", str(tmp_path / "card.img")]) == ExitCode.DONE
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["aids.use", "[reserved]", f"{settings}:", "device", "*/card.img"] in shown

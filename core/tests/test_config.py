@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from inpart.config import Configuration, load, sources
+from inpart.config import Configuration, devices, load, sources
 from inpart.config.settings import merge
 from inpart.config.sources import Given, gather
 from inpart.contracts import LayoutOptions
@@ -124,3 +124,85 @@ def test_a_file_of_strange_bytes_and_a_missing_one_are_errors(tmp_path: Path) ->
 def test_what_is_wrong_in_the_environment_is_named(variables: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load(environment=variables)
+
+
+DEVICES = """
+[aids]
+use = ["reserved"]
+[[device]]
+match = "/dev/mmcblk*"
+layout.name = "blocks"
+aids.use = ["partition"]
+[[device]]
+match = "*.img"
+[device.policy]
+min_free = "64M"
+verify = "full"
+[[device]]
+match = "*/card.img"
+policy.verify = "none"
+"""
+
+
+def test_tables_for_some_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "inpart.toml"
+    path.write_text(DEVICES)
+
+    def at(device: str | None, **options: object) -> dict[str, tuple[object, str]]:
+        given = {key.replace("__", "."): value for key, value in options.items()}
+        return {key: (value, source) for key, value, source in merge(gather(path, given, {}, device)).rows()}
+
+    assert at(None)["aids.use"] == (("reserved",), str(path))
+    assert at("/dev/sda1") == at(None)
+    card = at("/dev/mmcblk0p2")
+    assert card["aids.use"] == (("partition",), f"{path}: device /dev/mmcblk*")
+    assert card["layout.name"] == ("blocks", f"{path}: device /dev/mmcblk*")
+    assert at("/dev/mmcblk0p2", layout__name="contiguous")["layout.name"] == ("contiguous", "command line")
+    assert load(file=path, environment={}, device="/dev/mmcblk0p2").policy.aids == ("partition",)
+    other = at("disk.img#2")
+    assert (other["policy.min_free"][0], other["policy.verify"][0]) == (64 * MIB, "full")
+    (tmp_path / "card.img").write_bytes(b"")
+    (tmp_path / "link").symlink_to("card.img")
+    monkeypatch.chdir(tmp_path)
+    for device in ("card.img#1", "card.img@1M", "link", "link#1"):
+        assert at(device)["policy.verify"] == ("none", f"{path}: device */card.img")
+
+
+def test_devices_by_the_names_that_udev_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    links = tmp_path / "disk"
+    (links / "by-id").mkdir(parents=True)
+    (tmp_path / "sda").write_bytes(b"")
+    (links / "by-id/mmc-DG4016").symlink_to(tmp_path / "sda")
+    (links / "by-id/broken").symlink_to("broken")
+    monkeypatch.setattr(devices, "_LINKS", links)
+    assert devices.fits(f"{links}/by-id/mmc-*", f"{tmp_path}/sda#1")
+    assert not devices.fits(f"{links}/by-id/mmc-*", f"{tmp_path}/sdb")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("device = 3\n", "device is a list of tables", "write [[device]]"),
+        ("[device]\nmatch = '*'\n", "device is a list of tables", "write [[device]]"),
+        ("[[device]]\nlayout.name = 'x'\n", "has no pattern", 'such as match = "/dev/mmcblk*"'),
+        ("[[device]]\nmatch = 3\n", "has no pattern", 'such as match = "/dev/mmcblk*"'),
+        (
+            "[[device]]\nmatch = 'x'\nlayuot.name = 'x'\n",
+            "device x: there is no table [layuot]",
+            "did you mean layout?",
+        ),
+        ("[[device]]\nmatch = 'x'\nlayout.nme = 'x'\n", "device x: [layout] has no key 'nme'", "did you mean name?"),
+        ("[[device]]\nmatch = 'x'\npolicy.verify = 'ful'\n", "'ful' will not do", "did you mean full?"),
+        ("[[device]]\nmatch = 'x'\nplugins.disabled = []\n", "there is no table [plugins]", None),
+    ],
+)
+def test_what_is_wrong_is_named_also_if_no_device_fits(
+    tmp_path: Path, text: str, message: str, hint: str | None
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load(file=path, environment={})
+    assert caught.value.message.startswith(f"{path}: ")
+    assert message in caught.value.message
+    assert hint is None or caught.value.hint == hint

@@ -44,7 +44,7 @@ Image = Annotated[
 
 @dataclass
 class Run:
-    """One run of a command: its common options, and the ways to talk back."""
+    """One run of a command: its common options, the device that it works on, and the ways to talk back."""
 
     json: bool = False
     progress: str = "auto"
@@ -54,12 +54,13 @@ class Run:
     config_file: Path | None = None
     filesystem: str | None = None
     aid: list[str] | None = None
+    device: str | None = None
     dry_run: bool = False
     yes: bool = False
 
     def configuration(self, options: Mapping[str, object] | None = None) -> config.Configuration:
         """The settings in force, ``options`` of the command line included."""
-        return config.load(file=self.config_file, options=options)
+        return config.load(file=self.config_file, options=options, device=self.device)
 
     def session(
         self,
@@ -165,7 +166,9 @@ def command(*, writes: bool = False) -> Callable[[Callable[Concatenate[Run, P], 
 
         @wraps(function)
         def wrapper(**values: Any) -> None:
-            run = Run(**{parameter.name: values.pop(parameter.name) for parameter in shared})
+            run = Run(
+                **{parameter.name: values.pop(parameter.name) for parameter in shared}, device=values.get("device")
+            )
             try:
                 function(run, **values)  # type: ignore[call-arg]
             except KeyboardInterrupt:

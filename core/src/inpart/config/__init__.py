@@ -24,12 +24,14 @@ def load(
     file: Path | None = None,
     options: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
+    device: str | None = None,
 ) -> Configuration:
     """Merge all sources; ``options`` are command-line values by ``table.key``, None where not given.
 
-    Raises UsageError, which names source, table and key, and the nearest right name.
+    ``device`` is the address that the settings are for. Raises UsageError, which names source, table and key, and the
+    nearest right name.
     """
-    given = gather(file, options, environment)
+    given = gather(file, options, environment, device)
     if not given:
         return Configuration()
     from inpart.config.settings import merge  # noqa: PLC0415 - pydantic takes longer to load than a probe runs

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from inpart.config.devices import fits
 from inpart.config.sources import OTHER_VARIABLES, PREFIX, Given
 from inpart.contracts import LayoutOptions
 from inpart.errors import UsageError
@@ -19,6 +20,9 @@ from inpart.units import parse_size
 
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _KIB = 1024
+DEVICE = "device"
+DEVICE_TABLES = ("layout", "encoding", "aids", "policy")
+"""What may be another for some devices."""
 
 
 def _size(value: object) -> object:
@@ -128,36 +132,61 @@ class Merged:
 
 def merge(given: Given) -> Merged:
     """Check and merge all sources. Raises UsageError, which names source, table and key, and the nearest right name."""
-    values = [*_from_file(given.file), *_from_environment(given.variables), *_from_options(given.options)]
+    values = [*_from_file(given), *_from_environment(given.variables), *_from_options(given.options)]
     chosen = {(value.table, value.key): value for value in values}
+    sources = {f"{table}.{key}": value.source for (table, key), value in chosen.items()}
+    return Merged(_validated(chosen), sources)
+
+
+def _validated(chosen: Mapping[tuple[str, str], Value]) -> Settings:
+    """Raises UsageError."""
     merged: dict[str, dict[str, object]] = {}
     for value in chosen.values():
         merged.setdefault(value.table, {})[value.key] = value.value
     try:
-        settings = Settings.model_validate(merged)
+        return Settings.model_validate(merged)
     except ValidationError as error:
         raise _refused(error, chosen) from None
-    return Merged(settings, {f"{table}.{key}": value.source for (table, key), value in chosen.items()})
 
 
-def _from_file(path: Path | None) -> Iterator[Value]:
-    if path is None:
+def _from_file(given: Given) -> Iterator[Value]:
+    """The tables of the file, then those of its ``[[device]]`` tables that fit the device, in their order."""
+    if given.file is None:
         return
+    path, content = given.file, _content(given.file)
+    devices = content.pop(DEVICE, [])
+    if not (isinstance(devices, list) and all(isinstance(device, dict) for device in devices)):
+        raise UsageError(f"{path}: device is a list of tables", hint=f"write [[{DEVICE}]]")
+    yield from _from_tables(str(path), content, tuple(Settings.model_fields))
+    for device in devices:
+        pattern = device.pop("match", None)
+        if not isinstance(pattern, str):
+            raise UsageError(f"{path}: a [[{DEVICE}]] has no pattern", hint='such as match = "/dev/mmcblk*"')
+        values = list(_from_tables(f"{path}: device {pattern}", device, DEVICE_TABLES))
+        _validated({(value.table, value.key): value for value in values})
+        if fits(pattern, given.device):
+            yield from values
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            content = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as error:
         raise UsageError(f"{path}: cannot read the configuration: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a TOML file: {error}") from error
+
+
+def _from_tables(place: str, content: Mapping[str, object], known: tuple[str, ...]) -> Iterator[Value]:
     for table, section in content.items():
-        if table not in Settings.model_fields:
-            raise UsageError(f"{path}: there is no table [{table}]", hint=_nearest(table, Settings.model_fields))
+        if table not in known:
+            raise UsageError(f"{place}: there is no table [{table}]", hint=_nearest(table, known))
         if not isinstance(section, dict):
-            raise UsageError(f"{path}: {table} is a table, not a value", hint=f"write [{table}] and keys below it")
+            raise UsageError(f"{place}: {table} is a table, not a value", hint=f"write [{table}] and keys below it")
         for key, value in section.items():
-            _check_key(str(path), table, key)
-            yield Value(table, key, value, str(path))
+            _check_key(place, table, key)
+            yield Value(table, key, value, place)
 
 
 def _from_environment(variables: Mapping[str, str]) -> Iterator[Value]:

@@ -14,11 +14,15 @@ OTHER_VARIABLES = ("INPART_CONFIG", "INPART_DEBUG")
 
 @dataclass(frozen=True)
 class Given:
-    """What was given, not yet checked: a file, variables of the environment, options by ``table.key``."""
+    """What was given, not yet checked: a file, variables of the environment, options by ``table.key``.
+
+    ``device`` is the address that the settings are for, which decides what of the file counts.
+    """
 
     file: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
+    device: str | None = None
 
     def __bool__(self) -> bool:
         return self.file is not None or bool(self.variables) or bool(self.options)
@@ -28,6 +32,7 @@ def gather(
     file: Path | None = None,
     options: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
+    device: str | None = None,
 ) -> Given:
     """Everything that is set. The file is ``file``, else ``INPART_CONFIG``, else /etc/inpart.toml where that exists.
 
@@ -42,6 +47,7 @@ def gather(
         file=file,
         variables={name: text for name, text in variables.items() if _is_setting(name)},
         options={name: value for name, value in (options or {}).items() if value is not None},
+        device=device,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from inpart.cli.command import Run, command
@@ -13,9 +15,15 @@ group = typer.Typer(help="The configuration.")
 
 
 @command()
-def show(run: Run) -> None:
+def show(
+    run: Run,
+    device: Annotated[
+        str | None,
+        typer.Argument(metavar="[DEVICE]", help="Show what holds for this device or file.", show_default=False),
+    ] = None,
+) -> None:
     """Show every setting and where its value comes from."""
-    given = gather(run.config_file)
+    given = gather(run.config_file, device=device)
     rows = list(merge(given).rows())
     value = {
         "file": str(given.file) if given.file else None,
