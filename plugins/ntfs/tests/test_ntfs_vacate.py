@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inpart.contracts import Claim
 from inpart.errors import FilesystemDamaged, NoSpace
-from inpart.extents import Extents
+from inpart.extents import Extents, Runs
 from inpart.testing.powercut import Sample, run_power_cuts
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import MemoryVolume, Volume
 from inpart_ntfs.editor.drafts import load
+from inpart_ntfs.editor.editor import NtfsEditor
 from inpart_ntfs.editor.ownership import fixed_clusters
 from inpart_ntfs.editor.vacate import Vacater
 from inpart_ntfs.runs import HOLE, byte_extents
@@ -165,6 +167,25 @@ def test_mft_in_more_pieces_than_its_record_holds(filled: Filled, tmp_path: Path
     draft = load(one.fs().mft, Number.MFT)
     assert len(draft.records) > 1, "there was no need for an attribute list"
     assert max(draft.records) < 24
+
+
+def test_mft_grows_when_no_record_is_free(filled: Filled, tmp_path: Path) -> None:
+    recipe = Recipe("no-record", KIB, size=12 * MIB, entries=10, pieces=300)
+    source = tmp_path / "source.img"
+    volume = MemoryVolume(filled(recipe)[0].read_bytes())
+    tx = Transaction(volume)
+    fs = NtfsEditor(tx.view)
+    free = sum(int((~window.in_use & (window.numbers >= 24)).sum()) for window in fs.mft.windows())
+    places = fs.free().split(KIB)[1 - free :, 0].tolist()
+    fs.claim([Claim(f"{place}", Runs([(place, KIB)]), KIB) for place in places], tx, directory=Runs())
+    tx.commit(None)
+    source.write_bytes(volume.data)
+    one = Bench.of(source, tmp_path / "partition.img")
+    count = one.fs().mft.count
+    region = one.part(0, 0.35)
+    one.vacate(region)
+    one.expect_same(region)
+    assert one.fs().mft.count > count
 
 
 def test_several_calls_in_one_transaction(bench: Callable[[str], Bench]) -> None:

@@ -6,6 +6,7 @@ All that is taken appears in stage ALLOCATE, all that is given back in stage REL
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +68,12 @@ class Ledger:
             self._free = self._free_records(first)
             number = next(self._free)
         return self._use(number)
+
+    def has_free_record(self) -> bool:
+        """True if ``new_record`` need not make $MFT longer."""
+        number = next(self._free, 0)
+        self._free = chain([number] if number else [], self._free)
+        return number > 0
 
     def new_reserved_record(self) -> tuple[int, int]:
         """One of the records that are kept for where $MFT itself lies. Raises NoSpace."""

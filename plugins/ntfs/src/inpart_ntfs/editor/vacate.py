@@ -83,7 +83,14 @@ class Vacater:
         return concerned and self.room.left >= self.busy.total + system.needed
 
     def _full(self, done: int) -> bool:
-        """True if the batch should end; what was taken is entered now and then, so that the transaction knows."""
+        """True if the batch should end; what was taken is entered now and then, so that the transaction knows.
+
+        Records that stood in for others for a while are free again in the next batch.
+        """
         if (done < _GROUP and done & (done - 1) == 0) or done % _GROUP == 0:
             self.ground.ledger.settle_taken()
-        return done > 0 and (self.tx.full or self.ground.ledger.pending > max(_SMALL, done))
+        ledger = self.ground.ledger
+        if done == 0:
+            return False
+        used_up = bool(self.ground.desk.spent) and not ledger.has_free_record()
+        return self.tx.full or used_up or ledger.pending > max(_SMALL, done)
