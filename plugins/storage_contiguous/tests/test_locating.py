@@ -158,7 +158,8 @@ def test_without_its_first_segment_an_image_has_no_name_but_its_id() -> None:
         zero_range(part.volume, start, end)
     (store,) = locate(part, SearchMethod.PARTITION)
     image = {image.summary.image_id: image for image in store.images}[next(iter(streams))]
-    assert (image.state, image.summary.name) == ("partial", f"image-{image.summary.image_id.hex()[:8]}")
+    assert (image.state, image.summary.name) == ("stray", f"image-{image.summary.image_id.hex()[:8]}")
+    assert not image.named
 
 
 def test_each_damaged_segment_header_is_named_and_harmless() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from inpart.contracts import (
     Claim,
@@ -12,6 +13,7 @@ from inpart.contracts import (
     FilesystemProvider,
     Place,
     Store,
+    StoredImage,
     SystemArea,
 )
 from inpart.errors import FilesystemError, IntegrityError, NoSpace
@@ -27,18 +29,19 @@ from inpart.volume import ResizedVolume, Volume
 
 @dataclass(frozen=True)
 class Retained:
-    """What a restore must keep away from, and what the restored file system must claim for it."""
+    """What a restore must keep away from, and what the restored file system must claim for it.
+
+    ``overlaid`` are the ids of images that cannot be retained because another one has clusters of theirs.
+    """
 
     claims: tuple[Claim, ...] = ()
     directory: Runs = field(default_factory=Runs)
+    overlaid: frozenset[bytes] = frozenset()
 
     @property
     def extents(self) -> Extents:
         """Clusters whose bytes stay as they are on the disk."""
-        runs = Extents()
-        for claim in self.claims:
-            runs = runs | claim.runs.extents()
-        return runs
+        return _clusters(self.claims)
 
     @property
     def room(self) -> Extents:
@@ -82,15 +85,62 @@ class Composition:
 
 
 def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> Retained:
-    """The claims of all stores, without the files of the images that are to be dropped."""
-    claims: list[Claim] = []
-    directory = Runs()
-    for store in stores:
-        gone = {name for image in store.images if image.summary.image_id in dropped for name in image.files}
-        change = store.claims()
-        claims += [claim for claim in change.claims if claim.name not in gone]
-        directory = directory or change.directory
-    return Retained(tuple(claims), directory)
+    """The claims of all stores, without the files of the images that are to be dropped.
+
+    Stores that do not know of each other may claim the same clusters or names, if one of them was lost from sight and
+    the other one laid over it: then whole images come before damaged ones, and newer ones before older ones. Strays,
+    and stores without other images, claim nothing.
+    """
+    chosen = _Chosen()
+    images = [(image, store) for store in stores for image in store.images if image.state != "stray"]
+    changes = {id(store): store.claims() for store in stores}
+    for image, store in sorted(images, key=_standing, reverse=True):
+        claims = changes[id(store)].claims
+        of_images = {name for one in store.images for name in one.files}
+        tables = [claim for claim in claims if claim.name not in of_images]
+        wanted = [claim for claim in claims if claim.name in image.files]
+        gone = image.summary.image_id in dropped
+        if not chosen.add(tables) or not (gone or chosen.add(wanted)):
+            chosen.overlaid.add(image.summary.image_id)
+    directory = next((change.directory for change in changes.values() if change.directory), Runs())
+    return Retained(chosen.claims, directory, frozenset(chosen.overlaid))
+
+
+class _Chosen:
+    """Claims that do not contradict each other."""
+
+    def __init__(self) -> None:
+        self.overlaid: set[bytes] = set()
+        self._by_name: dict[str, Claim] = {}
+        self._taken = Extents()
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What was added, in order."""
+        return tuple(self._by_name.values())
+
+    def add(self, claims: Sequence[Claim]) -> bool:
+        """False if they want a name or clusters that others have; to add the same again is harmless."""
+        fresh = {claim.name.lower(): claim for claim in claims if self._by_name.get(claim.name.lower()) != claim}
+        clusters = _clusters(fresh.values())
+        if clusters & self._taken or fresh.keys() & self._by_name.keys():
+            return False
+        self._by_name |= fresh
+        self._taken |= clusters
+        return True
+
+
+def _standing(one: tuple[StoredImage, Store]) -> tuple[bool, datetime]:
+    image = one[0]
+    return image.state == "committed", image.summary.created
+
+
+def _clusters(claims: Iterable[Claim]) -> Extents:
+    """All clusters of some files."""
+    found = Extents()
+    for claim in claims:
+        found |= claim.runs.extents()
+    return found
 
 
 def compose(session: Session, source: Source, place: Place, retained: Retained) -> Composition:

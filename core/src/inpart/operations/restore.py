@@ -152,7 +152,7 @@ def _restore(
         image_bytes=manifest.image_bytes,
         written_bytes=0,
         moved_bytes=composition.moved,
-        retained=_names(destination.stores, present - dropped),
+        retained=_names(destination.stores, present - dropped - retained.overlaid),
         dropped=_names(destination.stores, dropped),
         table_entry="\n".join(repair.description) if repair else None,
         dry_run=options.dry_run,

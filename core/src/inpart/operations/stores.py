@@ -67,8 +67,13 @@ class Located:
 
     @property
     def images(self) -> tuple[FoundImage, ...]:
-        """Every image of every store, in the order in which they were made."""
+        """Every image of every store, in the order in which they were made.
+
+        Beside whole images, strays of which not even the name is left are what deleted ones left behind.
+        """
         listed = [FoundImage(image, one.store, one.method) for one in self.found for image in one.images]
+        if any(one.image.state == "committed" for one in listed):
+            listed = [one for one in listed if one.image.named or one.image.state != "stray"]
         return tuple(sorted(listed, key=lambda one: one.summary.created))
 
     @property
@@ -209,7 +214,7 @@ def _named_by_stream(session: Session, store: Store, image: StoredImage) -> Stor
         image.summary, name=manifest.name, kind=manifest.kind, created=manifest.created, parent=manifest.parent_bytes,
         image_bytes=manifest.image_bytes,
     )  # fmt: skip
-    return replace(image, summary=summary)
+    return replace(image, summary=summary, named=True)
 
 
 def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[Layout]) -> list[Sequence[Store]]:

@@ -13,6 +13,7 @@ from inpart.extents import Extents, Runs
 from inpart.units import SECTOR
 from inpart.volume import Volume
 
+from inpart_storage_blocks import naming
 from inpart_storage_blocks.control import HEAD, TAIL, description_blocks, head_description, place_in, seal, tombstone
 from inpart_storage_blocks.facts import Description
 from inpart_storage_blocks.image import BlockImage
@@ -25,8 +26,10 @@ def own_clusters(images: Iterable[BlockImage]) -> tuple[BlockImage, ...]:
     """Oldest first; an image whose clusters a newer one owns by now has no seal any more, whatever was found.
 
     Neither has one whose clusters lie outside of its partition or belong to it twice: no file system could own them.
+    Of images that do not know of each other, more than one may have files of the same name; the newest keeps it.
     """
     taken, kept = Extents(), []
+    stems: list[str] = []
     for image in sorted(images, key=_age, reverse=True):
         extents = image.path.extents()
         possible = extents.total == image.path.total and extents.end <= image.origin.partition_size
@@ -34,7 +37,9 @@ def own_clusters(images: Iterable[BlockImage]) -> tuple[BlockImage, ...]:
             kept.append(replace(image, sealed=False, lost=()))
         else:
             taken = taken | extents if image.sealed else taken
-            kept.append(image)
+            stem = image.stem if image.given else naming.stem_for(image.stem, stems)
+            stems.append(stem)
+            kept.append(replace(image, stem=stem))
     return tuple(kept[::-1])
 
 

@@ -73,11 +73,16 @@ def is_believable(stray: BlockImage, others: Iterable[BlockImage]) -> bool:
     """False if ``others``, the images of the same partition that a seal or a description vouches for, say it is gone.
 
     It was deleted or never finished if another image was made in its clusters, in another store, or with its number or
-    a later one in the same store without finding it; and one that was never finished has no last block.
+    a later one in the same store without finding it; and beside others, one that is not whole is what they left of it.
     """
     extents = stray.path.extents()
     for other in others:
-        if stray.cut or other.origin.store_id != stray.origin.store_id or other.path.extents() & extents:
+        if (
+            stray.cut
+            or stray.missing
+            or other.origin.store_id != stray.origin.store_id
+            or other.path.extents() & extents
+        ):
             return False
         if other.described and other.origin.serial >= stray.origin.serial and stray.origin.image_id not in other.known:
             return False

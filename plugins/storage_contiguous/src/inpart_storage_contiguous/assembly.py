@@ -25,13 +25,16 @@ from inpart_storage_contiguous.tables import Table, try_read
 MAX_STORES = 256
 
 
-def stores_from(volume: Volume, marks: Marks, *, rebuild: bool = True) -> list[ContiguousStore]:
-    """The stores that ``marks`` amount to, best first; without ``rebuild`` only those that have a table."""
+def stores_from(volume: Volume, marks: Marks, *, rebuild: bool = True, owned: bool = False) -> list[ContiguousStore]:
+    """The stores that ``marks`` amount to, best first; without ``rebuild`` only those that have a table.
+
+    ``owned`` says that all that was found lies in files of the layout.
+    """
     found: list[tuple[ContiguousStore, Extents]] = []
     for key, group in list(marks.groups.items())[:MAX_STORES]:
         store = _from_table(volume, key, group)
         if store is None and rebuild:
-            store = store_from_leftovers(volume, key, group)
+            store = store_from_leftovers(volume, key, group, owned=owned)
         if store is not None:
             found.append((store, group.span(key[1])))
     kept = [store for store, span in found if not any(is_content_of(store, span, other) for other, _ in found)]

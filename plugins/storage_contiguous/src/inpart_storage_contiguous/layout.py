@@ -89,5 +89,5 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     stores = stores_from(volume, marks, rebuild=False)
     if images and (not stores or any(store.doubtful for store in stores)):
         scan_extents(volume, images, marks)
-        stores = stores_from(volume, marks)
+        stores = stores_from(volume, marks, owned=True)
     return own_stores(stores)

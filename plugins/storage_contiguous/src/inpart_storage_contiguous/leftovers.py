@@ -21,11 +21,11 @@ from inpart_storage_contiguous.structs import (
 from inpart_storage_contiguous.tables import Table, try_read
 
 
-def store_from_leftovers(volume: Volume, key: Key, group: Group) -> ContiguousStore | None:
-    """A store from partial tables and segments, both tables of contents being lost."""
+def store_from_leftovers(volume: Volume, key: Key, group: Group, *, owned: bool = False) -> ContiguousStore | None:
+    """A store from partial tables and segments, both tables of contents being lost; ``owned`` if by files."""
     partial = _partial_tables(volume, group)
     entries = {table.entries[0].image_id: table.entries[0] for table in partial}
-    left = from_segments(group.headers(), frozenset())
+    left = from_segments(group.headers(), frozenset(), owned=owned)
     for image_id in left.removed:
         entries.pop(image_id, None)
     findings = [unfinished(image_id) for image_id in left.unfinished]

@@ -27,7 +27,7 @@ from inpart_storage_contiguous.structs import (
     known_digest,
 )
 
-COMMITTED, PARTIAL = "committed", "partial"
+COMMITTED, PARTIAL, STRAY = "committed", "partial", "stray"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,11 @@ class Leftovers:
     removed: list[bytes]
 
 
-def from_segments(headers: Iterable[SegmentHeader], known: frozenset[bytes]) -> Leftovers:
-    """Put segments together, those of images in ``known`` left out; ``headers`` come highest place first."""
+def from_segments(headers: Iterable[SegmentHeader], known: frozenset[bytes], *, owned: bool = False) -> Leftovers:
+    """Put segments together, those of images in ``known`` left out; ``headers`` come highest place first.
+
+    ``owned`` says that files own them, so that images without a first segment were not deleted.
+    """
     by_image: dict[bytes, dict[int, SegmentHeader]] = {}
     for header in headers:
         if header.image_id in by_image or (header.image_id not in known and len(by_image) < MAX_ENTRIES):
@@ -81,7 +84,7 @@ def from_segments(headers: Iterable[SegmentHeader], known: frozenset[bytes]) -> 
         elif state == ImageState.REMOVED:
             found.removed.append(image_id)
         else:
-            found.images.append(_image(segments))
+            found.images.append(_image(segments, owned=owned))
     found.images.sort(key=lambda image: (image.summary.created, -image.extents.end))
     return found
 
@@ -96,7 +99,7 @@ def is_complete(segments: list[SegmentHeader]) -> bool:
     return bool(segments[-1].flags & SegmentFlag.LAST) and reached == segments[0].stream_size
 
 
-def _image(segments: list[SegmentHeader]) -> FoundImage:
+def _image(segments: list[SegmentHeader], *, owned: bool) -> FoundImage:
     """One image from its segments in order of sequence, the first of them perhaps missing."""
     first = segments[0]
     summary = _summary(segments)
@@ -107,13 +110,16 @@ def _image(segments: list[SegmentHeader]) -> FoundImage:
         return FoundImage.of(
             Entry(summary, placement, stem, first.segment_size, crc32c(checksums), rebuilt=True),
         )
+    stream = _stream(segments, summary.stream_size)
+    if first.sequence and not owned:
+        # the first segment said whether the image was committed, or deleted
+        return FoundImage(summary, stream, placement.extents, STRAY, named=False)
     remains: tuple[Claim, ...] = ()
     if placement.extents.total == int(placement.runs[:, 1].sum()):
         stem = f"partial_{first.image_id.hex()[:8]}"
         remains = tuple(
             Claim(naming.file_name(stem, number), runs, runs.total) for number, runs in enumerate(placement.files())
         )
-    stream = _stream(segments, summary.stream_size)
     return FoundImage(summary, stream, placement.extents, PARTIAL, remains=remains, named=not first.sequence)
 
 

@@ -20,7 +20,7 @@ from inpart_storage_contiguous.headers import (
 )
 from inpart_storage_contiguous.placement import union
 from inpart_storage_contiguous.publishing import claims_of, journal_of, now, put_ends, put_table, wipe
-from inpart_storage_contiguous.rebuild import FoundImage
+from inpart_storage_contiguous.rebuild import STRAY, FoundImage
 from inpart_storage_contiguous.structs import (
     SEGMENT_HEADER,
     ImageState,
@@ -94,7 +94,12 @@ class ContiguousStore:
         raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
 
     def claims(self) -> StoreChange:
-        """What is left of images that are not whole is claimed too, unless it lies where something else does."""
+        """What is left of images that are not whole is claimed too, unless it lies where something else does.
+
+        Nothing is claimed for a container that has lost its tables and of which nothing but strays is left.
+        """
+        if self.rebuilt and all(image.state == STRAY for image in self.found):
+            return StoreChange()
         claims = list(self.moved or claims_of(self.table))
         taken = union(claim.runs.extents() for claim in claims)
         for image in self.found:
