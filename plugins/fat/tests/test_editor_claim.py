@@ -144,8 +144,8 @@ def test_names_are_stored_as_mtools_stores_them(tmp_path: Path) -> None:
     ]  # fmt: skip
     ours = make_partition(tmp_path / "ours.img", EDITED[3])
     theirs = make_partition(tmp_path / "theirs.img", EDITED[3])
-    copy_in(theirs, {f"/.inpart/{name}": b"" for name in names})
     for name in sorted(names):
+        copy_in(theirs, {f"/.inpart/{name}": b""})
         edited(ours, claiming([Claim(name, Runs(), 0)]))
 
     def slots(path: Path) -> dict[str, bytes]:

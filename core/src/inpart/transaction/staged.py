@@ -53,12 +53,11 @@ class Transaction:
         self._stages = {stage: Patch(self._sector) for stage in Stage}
         self._changed: Extents | None = None
         self._committed = False
-        self._view = _View(self)
 
     @property
     def view(self) -> Volume:
         """The volume as it will be; reads of untouched places cost what they cost on the volume itself."""
-        return self._view
+        return _View(self)
 
     @property
     def copies(self) -> NDArray[np.int64]:

@@ -76,7 +76,7 @@ class FatFilesystem(FilesystemTree):
     @cached_property
     def reader(self) -> DirectoryReader:
         """Access to directories."""
-        return DirectoryReader(self.volume, self.geometry, self.chain)
+        return DirectoryReader(self.volume, self.geometry, self.table.chain)
 
     @property
     def tree(self) -> Tree:

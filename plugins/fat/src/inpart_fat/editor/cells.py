@@ -19,7 +19,7 @@ from inpart_fat.table import WINDOW, AllocationTable, Entries, pack
 
 _GAP = 512
 """Entries between two changed ones that are handed over with them rather than in an edit of their own."""
-_SPAN = 1 << 18
+_SPAN = 1 << 17
 
 
 class Changes:
@@ -120,7 +120,7 @@ class TableWriter:
 def cluster_windows(geometry: Geometry, extents: Extents) -> Iterator[Clusters]:
     """The clusters of whole-cluster extents in arrays of bounded length."""
     pairs = extents.array
-    runs, step = Runs(np.stack([pairs[:, 0], pairs[:, 1] - pairs[:, 0]], axis=1)), WINDOW * geometry.cluster_size
+    runs, step = Runs(np.stack([pairs[:, 0], pairs[:, 1] - pairs[:, 0]], axis=1)), _SPAN * geometry.cluster_size
     for at in range(0, runs.total, step):
         yield geometry.clusters_of(runs.slice(at, step))
 

@@ -24,7 +24,7 @@ from inpart_fat.editor.store import MAX_FILE, NAME, PROTECTED, claim_of, files_o
 from inpart_fat.filesystem import FatFilesystem
 from inpart_fat.geometry import Geometry
 
-_WINDOW = 1 << 20
+_WINDOW = 1 << 17
 _HINT = "this is for inpart alone; rename what stands there"
 
 
