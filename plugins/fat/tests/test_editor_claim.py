@@ -144,8 +144,13 @@ def test_names_are_stored_as_mtools_stores_them(tmp_path: Path) -> None:
     ]  # fmt: skip
     ours = make_partition(tmp_path / "ours.img", EDITED[3])
     theirs = make_partition(tmp_path / "theirs.img", EDITED[3])
-    for name in sorted(names):
-        copy_in(theirs, {f"/.inpart/{name}": b""})
+    copy_in(theirs, {f"/.inpart/{name}": b"" for name in names})
+    listed = subprocess.run(
+        ["mdir", "-a", "-b", "-i", theirs, "::/.inpart"], check=True, capture_output=True, text=True
+    )
+    in_their_order = [line.rpartition("/")[2] for line in listed.stdout.splitlines()]
+    assert sorted(in_their_order) == sorted(names)
+    for name in in_their_order:
         edited(ours, claiming([Claim(name, Runs(), 0)]))
 
     def slots(path: Path) -> dict[str, bytes]:
