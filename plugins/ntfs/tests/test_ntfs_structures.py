@@ -14,7 +14,7 @@ from inpart_ntfs.attributes import parse_attribute_list, parse_record
 from inpart_ntfs.bitmap import MAX_RUNS, set_bits
 from inpart_ntfs.boot import parse_boot
 from inpart_ntfs.records import Records, apply_fixups, open_block, seal_fixups
-from inpart_ntfs.runs import HOLE, LARGEST, Problem, contiguous, decode, encode, joined
+from inpart_ntfs.runs import HOLE, LARGEST, Problem, contiguous, decode, decode_short, encode, joined
 from inpart_ntfs.structs import BPB
 from numpy.typing import NDArray
 
@@ -49,6 +49,9 @@ def test_run_lists_survive_the_round_trip(pairs: list[tuple[int, int]], lowest: 
     found, problem = decode_one(encode(rows), lowest=lowest)
     assert problem is Problem.NONE
     assert found.tolist() == rows.tolist()
+    short = decode_short(encode(rows), lowest, CLUSTERS)
+    assert short is not None
+    assert short.tolist() == rows.tolist()
     assert contiguous(found, lowest)
 
 
@@ -118,7 +121,7 @@ def test_broken_run_lists(raw: str, problem: Problem) -> None:
 @quick
 @given(st.lists(st.binary(max_size=80), max_size=40))
 def test_any_bytes_as_run_lists(raws: list[bytes]) -> None:
-    """Together and alone they give the same, in the file system or nothing."""
+    """Together, alone and in the short way they give the same, in the file system or nothing."""
     ends = np.cumsum([len(raw) for raw in raws], dtype=np.int64)
     starts = ends - np.array([len(raw) for raw in raws], dtype=np.int64)
     data = np.frombuffer(b"".join(raws), dtype=np.uint8)
@@ -127,6 +130,9 @@ def test_any_bytes_as_run_lists(raws: list[bytes]) -> None:
         rows, problem = decode_one(raw, clusters=1000)
         assert found.problems[owner] == problem
         assert found.of(owner).tolist() == rows.tolist()
+        short = decode_short(raw, 0, 1000)
+        assert (short is None) == (problem is not Problem.NONE)
+        assert short is None or short.tolist() == rows.tolist()
         assert contiguous(rows)
         stored = rows[rows[:, 1] != HOLE]
         assert ((stored[:, 1] >= 0) & (stored[:, 1] + stored[:, 2] <= 1000)).all()

@@ -11,7 +11,7 @@ import numpy as np
 from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
-from inpart_ntfs.runs import PROBLEMS, Problem, contiguous, decode
+from inpart_ntfs.runs import PROBLEMS, Problem, contiguous, decode, decode_short
 from inpart_ntfs.structs import (
     ATTR_LIST_ENTRY,
     ATTR_RECORD,
@@ -30,6 +30,8 @@ Numbers = NDArray[np.int64]
 
 HINT = "`inpart verify --level fs` shows all that is wrong; chkdsk repairs it"
 
+_SHORT = 256
+"""Bytes of a run list that is decoded alone."""
 _HEADER = struct.Struct("<IHHQHHHHIIQHHI")
 _ATTRIBUTE = struct.Struct("<IIBBHHH")
 _RESIDENT = struct.Struct("<IHBx")
@@ -150,17 +152,25 @@ class Attribute:
         """vcn, lcn, count of its clusters, shape (k, 3). Raises FilesystemDamaged."""
         if not self.non_resident:
             return np.empty((0, 3), dtype=np.int64)
+        pairs = self.raw[self.mapping_pairs_offset :]
+        short = decode_short(pairs, self.lowest_vcn, self.clusters) if len(pairs) <= _SHORT else None
+        if short is not None and self._ends(short):
+            return short
         data = np.frombuffer(self.raw, dtype=np.uint8)
         one = [np.array([number], dtype=np.int64) for number in (self.mapping_pairs_offset, len(data), self.lowest_vcn)]
         found = decode(data, one[0], one[1], one[2], self.clusters)
         problem = Problem(int(found.problems[0]))
         rows = found.of(0)
-        mapped = int(rows[-1, 0] + rows[-1, 2]) if len(rows) else self.lowest_vcn
-        if problem is Problem.NONE and mapped != self.highest_vcn + 1:
+        if problem is Problem.NONE and not self._ends(rows):
             problem = Problem.WRONG_LENGTH
         if problem is not Problem.NONE:
             raise FilesystemDamaged(f"record {self.record}: {self}: {PROBLEMS[problem]}", hint=HINT)
         return rows
+
+    def _ends(self, rows: Numbers) -> bool:
+        """True if a run list maps as much as the attribute claims."""
+        mapped = int(rows[-1, 0] + rows[-1, 2]) if len(rows) else self.lowest_vcn
+        return mapped == self.highest_vcn + 1
 
     def __str__(self) -> str:
         return attribute_title(self.type, self.name)

@@ -54,6 +54,8 @@ class Mover:
 
     def touches(self, rows: Numbers) -> bool:
         """True if a run list has clusters in the region."""
+        if not len(rows):
+            return False
         stored = rows[rows[:, LCN] != HOLE]
         return bool(overlapping(self.region, stored[:, LCN], stored[:, COUNT]).any())
 
