@@ -108,7 +108,7 @@ def test_read_only_volumes_refuse_to_write(tmp_path: Path) -> None:
 
 def test_a_full_medium_is_no_space() -> None:
     volume = FileVolume.__new__(FileVolume)
-    volume.name, volume.size, volume._writer = "/dev/full", 10, None
+    volume.name, volume.size, volume._writer, volume._fetcher = "/dev/full", 10, None, None
     volume._fd = os.open("/dev/full", os.O_RDWR)
     with pytest.raises(NoSpace, match="no space left to write at 3"):
         volume.write(3, b"1")
