@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inpart import plugins
-from inpart.contracts import FilesystemTree
+from inpart.contracts import EntryType, FilesystemTree
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
 from inpart.operations.create import CreateOptions, create
+from inpart.operations.extraction import OutputTree
+from inpart.operations.files import extract, open_tree
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import list_images, open_image
 from inpart.operations.incomplete import survey
 from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.scope import Selection
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, claims_of, locate
 from inpart.operations.verify import verify
@@ -161,3 +164,25 @@ def test_in_place_the_other_images_stay(whole: Callable[[str, str], Whole], sess
             kept = (made.used - damage.bad) - other.extents
             assert all(volume.read(start, end - start) == made.content[start:end] for start, end in kept)
     assert report.lost_bytes >= damage.bad.total
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["fat16", "ext4"])
+def test_what_is_taken_out_is_right(whole: Callable[[str, str], Whole], session: Session, tmp_path: Path,
+                                    name: str, layout: str) -> None:  # fmt: skip
+    """0.1 %: files come out whole, or they or their directories are named; what comes out has the bytes that it had."""
+    made = whole(name, layout)
+    with open_tree(session, str(made.path)) as tree:
+        files = {entry.path: entry for entry in tree.walk() if entry.type is EntryType.FILE}
+        files = {path: entry for path, entry in files.items() if not path.startswith("/.inpart")}
+        expected = {path: b"".join(tree.read(path)) for path in files}
+    for seed in SEEDS:
+        path = wreck(made, tmp_path / f"{seed}.img", 1, seed)
+        output = tmp_path / f"out-{seed}"
+        with open_tree(session, str(path), "mine") as tree:
+            report = extract(session, tree, ["/"], OutputTree(output), Selection())
+        found = {f"/{file.relative_to(output)}": file for file in output.rglob("*") if file.is_file()}
+        assert all(file.read_bytes() == expected[path] for path, file in found.items() if not file.is_symlink())
+        failed = {path for path, _ in report.failed}
+        for missing in expected.keys() - found.keys():
+            assert any(missing == one or missing.startswith(f"{one.rstrip('/')}/") for one in failed), missing

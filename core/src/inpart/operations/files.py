@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from inpart.contracts import CLAIMS_DIRECTORY, Entry, EntryType, FilesystemTree
-from inpart.errors import FilesystemDamaged, FilesystemUnsupported, UsageError
+from inpart.errors import FilesystemDamaged, FilesystemUnsupported, IntegrityError, UsageError, VolumeError
 from inpart.image import is_image_stream
 from inpart.operations.extraction import OutputTree
 from inpart.operations.images import opened_image
+from inpart.operations.mended import MendedVolume
 from inpart.operations.reading import filesystem_on
 from inpart.operations.scope import Selection
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.partitions import open_target
 from inpart.volume import Volume
+
+_DAMAGE = (FilesystemDamaged, IntegrityError, VolumeError)
 
 
 @dataclass
@@ -40,7 +43,9 @@ def open_tree(session: Session, address: str, image: str | None = None) -> Itera
         if image is None and not is_image_stream(target.volume):
             yield tree_on(session, target.volume)
         else:
-            yield tree_on(session, opened_image(session, target, image, EVERY).volume)
+            opened = opened_image(session, target, image, EVERY)
+            system = opened.found.summary.system if opened.found else {}
+            yield tree_on(session, MendedVolume(opened.volume, system))
 
 
 def tree_on(session: Session, volume: Volume) -> FilesystemTree:
@@ -60,27 +65,54 @@ def extract(
 ) -> ExtractReport:
     """Copy files and directories out of ``tree``, with their times, below the directory of ``output``.
 
-    A file that is damaged is left out and reported; the others come out all the same. Raises UsageError for a path that
-    is not there, NoSpace.
+    A file that is damaged is left out and reported, as is a directory that cannot be read; the others come out all the
+    same. Raises UsageError for a path that is not there, NoSpace.
     """
     report = ExtractReport()
     with session.progress.phase("extracting", None) as advance:
         for path in paths:
-            for entry in _below(tree, path):
+            for entry in _below(tree, path, report):
                 if not selection.leaves_out(entry.path):
                     advance(_extract_one(tree, entry, output, report))
         output.finish()
     return report
 
 
-def _below(tree: FilesystemTree, path: str) -> Iterator[Entry]:
+def _below(tree: FilesystemTree, path: str, report: ExtractReport) -> Iterator[Entry]:
     if not path.strip("/"):
-        yield from (entry for entry in tree.walk() if not _holds_images(entry))
+        yield from (entry for entry in _walk(tree, "/", report) if not _holds_images(entry))
         return
     entry = tree.stat(path)
     yield entry
     if entry.type is EntryType.DIR:
-        yield from tree.walk(path)
+        yield from _walk(tree, path, report)
+
+
+def _walk(tree: FilesystemTree, path: str, report: ExtractReport) -> Iterator[Entry]:
+    """Everything below ``path``; where a directory is damaged, what can be reached without it."""
+    given: set[str] = set()
+    try:
+        for entry in tree.walk(path):
+            given.add(entry.path)
+            yield entry
+    except _DAMAGE:
+        yield from (entry for entry in _walk_around(tree, path, report) if entry.path not in given)
+
+
+def _walk_around(tree: FilesystemTree, path: str, report: ExtractReport) -> Iterator[Entry]:
+    """The same, one directory at a time, so that only those are missing that cannot be read; loops are not followed."""
+    waiting, seen = [path], {tree.stat(path).record}
+    while waiting:
+        place = waiting.pop()
+        try:
+            entries = list(tree.list(place))
+        except _DAMAGE as error:
+            report.failed.append((place, f"what is in it cannot be read: {error.message}"))
+            continue
+        yield from entries
+        folders = [entry for entry in entries if entry.type is EntryType.DIR and entry.record not in seen]
+        seen.update(entry.record for entry in folders)
+        waiting += [entry.path for entry in folders]
 
 
 def _holds_images(entry: Entry) -> bool:
@@ -105,6 +137,6 @@ def _extract_one(tree: FilesystemTree, entry: Entry, output: OutputTree, report:
             report.failed.append((entry.path, "a device, pipe or socket is not copied"))
             return 0
         report.paths.append(entry.path)
-    except (FilesystemDamaged, FilesystemUnsupported, UsageError) as error:
+    except (*_DAMAGE, FilesystemUnsupported, UsageError) as error:
         report.failed.append((entry.path, error.message))
     return size
