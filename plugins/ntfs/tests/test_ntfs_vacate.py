@@ -188,6 +188,15 @@ def test_mft_grows_when_no_record_is_free(filled: Filled, tmp_path: Path) -> Non
     assert one.fs().mft.count > count
 
 
+def test_large_files_move_in_parts(bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bench("c512")
+    monkeypatch.setattr("inpart_ntfs.editor.mover._STEP", 64 * KIB)
+    monkeypatch.setattr("inpart_ntfs.editor.relocation.MAX_ROWS", 90)
+    region = one.part(0.15, 0.4)
+    assert one.vacate(region) > 8
+    one.expect_same(region)
+
+
 def test_several_calls_in_one_transaction(bench: Callable[[str], Bench]) -> None:
     one = bench("c512")
     tx = Transaction(one.volume)
