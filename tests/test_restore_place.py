@@ -233,3 +233,18 @@ def test_files_where_the_directory_of_the_images_lies_now_are_moved(session: Ses
     assert fsck(path).complaints == ()
     assert contents(path, tmp_path / "out") == files
     assert verify(session, str(path)).ok
+
+
+def test_images_behind_the_end_of_the_restored_file_system_are_not_kept(session: Session, tmp_path: Path) -> None:
+    small = make_partition(tmp_path / "small.img", Recipe("small", 20 * MIB, ("-F16", "-s4")))
+    large = make_partition(tmp_path / "large.img", Recipe("large", 40 * MIB, ("-F16", "-s4")))
+    stream = tmp_path / "small.ipi"
+    create(session, str(small), CreateOptions("small", to=stream))
+    create(session, str(large), CreateOptions("kept"))
+    before = large.read_bytes()
+    with pytest.raises(NoSpace, match="the file system of this image has clusters up to") as refused:
+        restore(session, str(stream), RestoreOptions(to=str(large)))
+    assert "--no-retain" in refused.value.hint
+    assert large.read_bytes() == before
+    restore(session, str(stream), RestoreOptions(to=str(large), retain=False))
+    assert fsck(large) == fsck(small)

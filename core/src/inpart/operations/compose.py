@@ -89,10 +89,15 @@ def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> R
 
     Stores that do not know of each other may claim the same clusters or names, if one of them was lost from sight and
     the other one laid over it: then whole images come before damaged ones, and newer ones before older ones. Strays,
-    and stores without other images, claim nothing.
+    and stores of which no other image stays, claim nothing.
     """
     chosen = _Chosen()
-    images = [(image, store) for store in stores for image in store.images if image.state != "stray"]
+    images = [
+        (image, store)
+        for store in stores
+        for image in store.images
+        if image.state != "stray" and {one.summary.image_id for one in store.images} - set(dropped)
+    ]
     changes = {id(store): store.claims() for store in stores}
     for image, store in sorted(images, key=_standing, reverse=True):
         claims = changes[id(store)].claims
@@ -166,6 +171,17 @@ def _refuse_beyond(place: Place, what: str, end: int, hint: str) -> None:
         raise NoSpace(f"{what} up to byte {end} ({format_size(end)}), {have}", hint=hint)
 
 
+def _refuse_outside(data_end: int, retained: Retained) -> None:
+    """Files cannot have clusters behind the last one of their file system."""
+    end = retained.extents.end
+    if retained.claims and end > data_end:
+        raise NoSpace(
+            f"the images that are kept reach up to byte {end} ({format_size(end)}), and the file system of this image "
+            f"has clusters up to {data_end} ({format_size(data_end)})",
+            hint="restore with --no-retain to give up the other images, or to another partition with --to",
+        )
+
+
 def _compose_damaged(session: Session, source: Source, place: Place, retained: Retained) -> Composition:
     try:
         if retained.claims and not source.trusted:
@@ -196,6 +212,7 @@ def _compose(session: Session, source: Source, place: Place, retained: Retained)
         tx = Transaction(view)
         edit(provider, tx.view).adapt(place, tx)
         view, altered = tx.view, tx.changed()
+    _refuse_outside(provider.open(view).info.data_end, retained)
     view, moved, changed = _make_room(session, view, provider, retained)
     tx = Transaction(view)
     if retained.claims:
