@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from inpart.errors import FilesystemDamaged
 from inpart_ntfs.editor.clusters import Room
-from inpart_ntfs.editor.drafts import END
 from inpart_ntfs.editor.growth import empty_record
 from inpart_ntfs.editor.nodes import Entry, Node, block_capacity, pack_block, pack_root, parse_block, parse_root
+from inpart_ntfs.editor.pieces import END
 from inpart_ntfs.editor.sealing import sealed
 from inpart_ntfs.editor.tree import ROOT, Tree
 from inpart_ntfs.records import apply_fixups

@@ -16,12 +16,13 @@ from inpart.extents import Extents, Runs
 
 from inpart_ntfs.attributes import parse_record
 from inpart_ntfs.editor.clusters import Numbers, Room, extents_of, in_clusters, rows_of, run_rows
-from inpart_ntfs.editor.drafts import END, Draft, load, new_draft
+from inpart_ntfs.editor.drafts import Draft, load, new_draft
 from inpart_ntfs.editor.files import Maker, content, empty_index, entry_of, name_key, resized, stored_name
 from inpart_ntfs.editor.folder import Folder
 from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.home import NAME, Owned, drop, files_in, find_home, names_in, owned_file
 from inpart_ntfs.editor.packing import pack
+from inpart_ntfs.editor.pieces import END
 from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.structs import FILE_RECORD, AttributeType, Number, RecordFlag, field_offset
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inpart_ntfs.editor.drafts import DraftAttribute, Geometry, Piece
+from inpart_ntfs.editor.drafts import DraftAttribute
+from inpart_ntfs.editor.pieces import Geometry, Piece
 from inpart_ntfs.runs import HOLE
 
 Numbers = NDArray[np.int64]
