@@ -1,4 +1,4 @@
-"""Measures inpart against partclone and against zstd in memory, all in one run: run.py [FOLDER] [--rounds N].
+"""Measures inpart against partclone and zstd in memory: run.py [FOLDER] [--rounds N] [--filesystem fat32|ext4].
 
 FOLDER keeps the partition between runs (default: inpart-bench in the folder for temporary files, needs 14 GiB there).
 Prints Markdown for bench/README.md. Every measurement is made once per round, in turn; the table has medians.
@@ -21,6 +21,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 INPART = str(Path(sys.executable).parent / "inpart")
 GIB = 1 << 30
+PEERS = {"fat32": "partclone.fat", "ext4": "partclone.extfs"}
+"""Which partclone knows the file system in ``NAME.img``."""
 
 
 @dataclass
@@ -38,9 +40,10 @@ class Samples:
 
 
 class Bench:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, filesystem: str) -> None:
         self.folder = folder
-        self.partition = folder / "fat32.img"
+        self.partition = folder / f"{filesystem}.img"
+        self.peer = PEERS[filesystem]
         self.samples: dict[str, Samples] = {}
 
     def run(self, name: str, command: str, made: Path | None = None) -> None:
@@ -78,9 +81,9 @@ class Bench:
         target = self.folder / "restored.img"
         warm(self.partition)
         self.in_memory()
-        create = f"{INPART} create fat32.img --name bench --quiet --yes"
+        create = f"{INPART} create {self.partition.name} --name bench --quiet --yes"
         self.run("create", f"{create} --verify none --to image.ipi >/dev/null", stream)
-        self.run("partclone create", "partclone.fat -c -s fat32.img -o - -L /dev/null -F 2>/dev/null "
+        self.run("partclone create", f"{self.peer} -c -s {self.partition.name} -o - -L /dev/null -F 2>/dev/null "
                  "| zstd -q -T2 -3 -o image.pc.zst", packed)  # fmt: skip
         self.run("create, read back", f"{create} --to image.ipi >/dev/null", stream)
         restore = f"{INPART} restore image.ipi --to restored.img -q -y"
@@ -92,7 +95,7 @@ class Bench:
         os.truncate(target, self.partition.stat().st_size)
         warm(packed)
         self.run("partclone restore", "zstd -q -dc image.pc.zst "
-                 "| partclone.fat -r -s - -O restored.img -L /dev/null -F -C 2>/dev/null")  # fmt: skip
+                 f"| {self.peer} -r -s - -O restored.img -L /dev/null -F -C 2>/dev/null")  # fmt: skip
         target.unlink()
         self.inside()
 
@@ -162,10 +165,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()) / "inpart-bench")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--filesystem", choices=PEERS, default="fat32")
     options = parser.parse_args()
-    if not (options.folder / "fat32.img").exists():
+    bench = Bench(options.folder, options.filesystem)
+    if not bench.partition.exists():
         subprocess.run([str(HERE / "make_partitions.sh"), str(options.folder)], check=True)
-    bench = Bench(options.folder)
     for _ in range(options.rounds):
         bench.round()
         bench.scan()
