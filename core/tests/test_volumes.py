@@ -259,3 +259,19 @@ def test_counting_adds_up() -> None:
     volume.forget()
     volume.close()
     assert counted == [5, 7]
+
+
+def test_a_file_of_somebody_else_is_told_from_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "partition.img"
+    path.write_bytes(bytes(512))
+    path.chmod(0o000)
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(VolumeError, match="permission denied") as caught:
+            FileVolume(path)
+    finally:
+        if was_root:
+            os.seteuid(0)
+    assert caught.value.hint == "ask its owner or root for the permission"
