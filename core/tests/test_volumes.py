@@ -261,7 +261,7 @@ def test_counting_adds_up() -> None:
     assert counted == [5, 7]
 
 
-def test_a_file_of_somebody_else_is_told_from_a_device(tmp_path: Path) -> None:
+def test_a_file_without_permission(tmp_path: Path) -> None:
     path = tmp_path / "partition.img"
     path.write_bytes(bytes(512))
     path.chmod(0o000)
@@ -274,4 +274,4 @@ def test_a_file_of_somebody_else_is_told_from_a_device(tmp_path: Path) -> None:
     finally:
         if was_root:
             os.seteuid(0)
-    assert caught.value.hint == "ask its owner or root for the permission"
+    assert caught.value.hint == "root can open it, and those whom its owner allows to"

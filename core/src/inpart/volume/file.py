@@ -226,9 +226,7 @@ def _open_error(name: str, error: OSError) -> Exception:
     if error.errno == errno.EROFS:
         return VolumeError(f"{name} can only be read", hint="a write-protect switch, or a read-only mount around it")
     if error.errno in (errno.EACCES, errno.EPERM):
-        is_device = os.path.exists(name) and stat.S_ISBLK(os.stat(name).st_mode)
-        hint = "a block device can be opened by root" if is_device else "ask its owner or root for the permission"
-        return VolumeError(f"{name}: permission denied", hint=hint)
+        return VolumeError(f"{name}: permission denied", hint="root can open it, and those whom its owner allows to")
     return VolumeError(f"{name}: {error.strerror}")
 
 
