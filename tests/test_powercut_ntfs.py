@@ -22,6 +22,7 @@ class TestNtfs(PowerCutKit):
     variants: ClassVar[Sequence[str]] = tuple(RECIPES)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:
+        """Some records are left free, as on all volumes that have been in use: $MFT need not grow."""
         make_partition(path, RECIPES[variant])
         dice = random.Random(variant)
         files = {
@@ -29,11 +30,15 @@ class TestNtfs(PowerCutKit):
             for number in range(12)
         }
         with mounted(path) as root:
+            spare = [root / f"spare {number}" for number in range(100)]
+            for file in spare:
+                file.touch()
             (root / "filler").write_bytes(bytes(int(RECIPES[variant].size * 0.4)))
             for name, content in files.items():
                 (root / name[1:]).parent.mkdir(exist_ok=True)
                 (root / name[1:]).write_bytes(content)
-            (root / "filler").unlink()
+            for file in (*spare, root / "filler"):
+                file.unlink()
         return files
 
     def files(self, path: Path) -> dict[str, bytes]:

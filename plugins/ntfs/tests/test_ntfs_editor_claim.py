@@ -12,13 +12,14 @@ import pytest
 from inpart.contracts import Claim, Place
 from inpart.errors import FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported, InpartError, NoSpace, UsageError
 from inpart.extents import Extents, Runs
+from inpart.testing.powercut import Sample, run_power_cuts
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
-from inpart.volume import Access, FileVolume
+from inpart.volume import Access, FileVolume, MemoryVolume, Volume
 from inpart_ntfs.editor import NtfsEditor
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.structs import VOLUME_INFORMATION, AttributeType, Number, VolumeFlag, field_offset
-from ntfsjudge import HIDDEN, contents, judge, mounted, run, snapshot
+from ntfsjudge import HIDDEN, contents, judge, mend_mirror, mounted, run, snapshot, tolerable
 from ntfsmaker import ATTRIB, COMPRESSED, MATRIX, SMALL, Recipe, make_partition
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
@@ -191,6 +192,30 @@ def test_full_mft_grows_in_its_place_and_out_of_it(tmp_path: Path) -> None:
         for number in range(200):
             (root / f"file {number}").touch()
     bench.expect(list(bench.claims()), snapshot(bench.path))
+
+
+def test_cuts_while_the_mft_grows(tmp_path: Path) -> None:
+    """The root directory changes in two sectors, by way of a record that is new, too."""
+    path = make_partition(tmp_path / "p.img", Recipe("grow", KIB, size=6 * MIB))
+    with mounted(path) as root:
+        for number in range(30):
+            (root / f"file {number}").write_bytes(bytes(50 * number))
+    claims, facts, start = Bench(path).pick([1] * 60, longest=2), snapshot(path), path.read_bytes()
+    count = Bench(path).count()
+
+    def work(volume: Volume) -> None:
+        tx = Transaction(volume)
+        NtfsEditor(tx.view).claim(claims, tx, directory=Runs())
+        assert NtfsEditor(tx.view).mft.count > count
+        tx.commit(None)
+
+    def check(disk: MemoryVolume) -> None:
+        path.write_bytes(disk.data)
+        mend_mirror(path)
+        assert [text for text in judge(path) if not tolerable(text)] == []
+        assert snapshot(path) == facts
+
+    run_power_cuts(lambda: MemoryVolume(start), work, check, Sample(24, seed=1))
 
 
 def test_bitmap_of_the_mft_grows_out_of_its_clusters(tmp_path: Path) -> None:

@@ -117,7 +117,9 @@ class Folder:
         blocks += missing
         clusters = -(-blocks * self.block_size // self.ground.cluster_size) - length(allocation)
         if clusters > 0:
-            extend(self.ground, allocation, take(clusters))
+            rows = take(clusters)
+            extend(self.ground, allocation, rows)
+            self.ground.blank(rows)
         allocation.data_size = allocation.initialized_size = blocks * self.block_size
         lengthen_bitmap(self.ground, bitmap, -(-blocks // 64) * _BITMAP_UNIT, take)
         return self._read_bits(bitmap, blocks)

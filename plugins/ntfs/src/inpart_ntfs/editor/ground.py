@@ -10,9 +10,9 @@ from inpart.extents import Extents, Runs
 
 from inpart_ntfs.editor.clusters import Numbers, Room, in_clusters, rows_of
 from inpart_ntfs.editor.desk import desk_of
-from inpart_ntfs.editor.drafts import Geometry
 from inpart_ntfs.editor.guard import check_editable
 from inpart_ntfs.editor.ledger import Ledger
+from inpart_ntfs.editor.pieces import Geometry
 from inpart_ntfs.editor.sealing import sealed
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.mft import Mft
@@ -111,6 +111,10 @@ class Ground:
     def fill(self, rows: Numbers, data: bytes) -> None:
         """Write new content to free clusters and take them; what is behind its end is zero."""
         self.ledger.take(rows)
+        self.blank(rows, data)
+
+    def blank(self, rows: Numbers, data: bytes = b"") -> None:
+        """Write to free clusters; what is behind the end of ``data`` is zero."""
         done = 0
         for lcn, count in rows.tolist():
             size = count * self.cluster_size

@@ -40,8 +40,11 @@ def length(attribute: DraftAttribute) -> int:
 
 
 def extend(ground: Ground, attribute: DraftAttribute, rows: Numbers) -> None:
-    """Append free clusters, rows of first cluster and count, and fill them with zeros; the sizes stay."""
-    ground.fill(rows, b"")
+    """Append free clusters, rows of first cluster and count, whatever is in them; the sizes stay.
+
+    They do not count as new data of the transaction: what is put into them keeps its stage.
+    """
+    ground.ledger.take(rows)
     attribute.rows = joined(np.concatenate([rows_of_stream(attribute), mapped(rows, length(attribute))]))
 
 
