@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HINT = "run chkdsk on it first"
 _SPAN = 4096
 """Bits that are changed together: those of 512 bytes."""
+_TOGETHER = 256
+"""So many of those at most are read and written at once."""
 _RESERVED = 16
 """Records from here up to FIRST_USER are for more of the run list of $MFT."""
 
@@ -133,19 +135,28 @@ class Ledger:
         self._check(bitmap, bits)
         runs = byte_runs(bitmap.rows, self._ground.cluster_size)
         stream = RunsVolume(self._ground.tx.view, runs, name=str(bitmap.first))
-        for span in np.unique(bits.split(_SPAN)[:, 0] // _SPAN).tolist():
-            offset = span * _SPAN // 8
-            old = np.frombuffer(stream.read(offset, min(_SPAN // 8, stream.size - offset)), dtype=np.uint8)
-            changed = np.unpackbits(old, bitorder="little")
-            mask = bits.to_mask(1, len(changed), span * _SPAN)
+        for first, last, at in self._parts((number, kind), bits, stage):
+            offset = first * _SPAN // 8
+            length = min((last - first) * _SPAN // 8, stream.size - offset)
+            changed = np.unpackbits(np.frombuffer(stream.read(offset, length), dtype=np.uint8), bitorder="little")
+            mask = bits.to_mask(1, len(changed), first * _SPAN)
             wrong = np.flatnonzero(mask & (changed == value))
             if len(wrong):
                 what = "is to be used, but it is in use" if value else "is to be freed, but it is free"
                 unit = "cluster" if number == Number.BITMAP else "record"
-                raise FilesystemDamaged(f"{unit} {span * _SPAN + int(wrong[0])} {what}", hint=_HINT)
+                raise FilesystemDamaged(f"{unit} {first * _SPAN + int(wrong[0])} {what}", hint=_HINT)
             changed[mask] = value
-            new = np.packbits(changed, bitorder="little").tobytes()
-            self._ground.edit_runs(runs, offset, new, self._desk.stage((number, kind, span), stage))
+            self._ground.edit_runs(runs, offset, np.packbits(changed, bitorder="little").tobytes(), at)
+
+    def _parts(self, key: tuple[int, int], bits: Extents, stage: Stage) -> Iterator[tuple[int, int, Stage]]:
+        """Spans that follow each other and change in the same stage: first, end and stage."""
+        spans = np.unique(bits.split(_SPAN)[:, 0] // _SPAN)
+        stages = np.array([self._desk.stage((*key, span), stage) for span in spans.tolist()])
+        starts = np.flatnonzero((np.diff(spans, prepend=-2) != 1) | (np.diff(stages, prepend=-1) != 0))
+        for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(spans)], strict=True):
+            for low in range(first, last, _TOGETHER):
+                high = min(low + _TOGETHER, last)
+                yield int(spans[low]), int(spans[high - 1]) + 1, Stage(int(stages[low]))
 
     def _check(self, bitmap: Stream, bits: Extents) -> None:
         if not bitmap.non_resident or (bitmap.rows[:, 1] < 0).any():
