@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from inpart.extents import Extents
+from inpart.testing.powercut import Sample, run_power_cuts
 from inpart.transaction import Transaction
-from inpart.volume import MemoryVolume
+from inpart.volume import MemoryVolume, Volume
 from inpart_ntfs.editor.ownership import fixed_clusters
 from inpart_ntfs.editor.vacate import Vacater
 from inpart_ntfs.filesystem import NtfsFilesystem
-from ntfsjudge import judge, snapshot
+from ntfsjudge import judge, snapshot, tolerable
 
 BATCHES = 100
 
@@ -55,6 +57,26 @@ class Bench:
                 return number
             assert moved, f"{remaining} bytes remain and nothing moves"
         raise AssertionError("there is no end of it")
+
+    def vacate_under_cuts(self, region: Extents, count: int) -> None:
+        """All batches, each cut at ``count`` places first: for the tools there are at worst unused clusters."""
+        left = 1
+
+        def change(volume: Volume) -> int:
+            tx = Transaction(volume)
+            remaining = Vacater(tx, region, Extents()).run().remaining
+            tx.commit(None)
+            return remaining
+
+        def check(disk: MemoryVolume) -> None:
+            self.path.write_bytes(disk.data)
+            assert [text for text in judge(self.path) if not tolerable(text)] == []
+            assert snapshot(self.path) == self.before
+
+        while left:
+            start = partial(MemoryVolume, bytes(self.volume.data))
+            run_power_cuts(start, change, check, Sample(count, seed=left))
+            left = change(self.volume)
 
     def expect_same(self, emptied: Extents | None = None) -> None:
         """The tools and check() find nothing, all files are as they were, and nothing movable lies in ``emptied``."""

@@ -49,6 +49,11 @@ class Room:
         self._first = 0
         self.left = int(self._lengths.sum())
 
+    @property
+    def longest(self) -> int:
+        """Clusters that can be had in one piece."""
+        return int(self._lengths.max(initial=0))
+
     def take(self, count: int) -> Numbers:
         """Rows of ``count`` clusters. Raises NoSpace."""
         if count > self.left:

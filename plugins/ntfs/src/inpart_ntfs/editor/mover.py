@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from inpart.extents import Extents
 from inpart.units import MIB
@@ -9,11 +11,13 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.editor.clusters import Room, extents_of, in_clusters
 from inpart_ntfs.editor.drafts import DraftAttribute, load
-from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.ownership import overlapping
 from inpart_ntfs.editor.relocation import COUNT, LCN, aligned, merged, parted, sources
 from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.runs import HOLE
+
+if TYPE_CHECKING:
+    from inpart_ntfs.editor.ground import Ground
 
 Numbers = NDArray[np.int64]
 Move = tuple[Numbers, Numbers]

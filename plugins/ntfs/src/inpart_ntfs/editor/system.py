@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from inpart.contracts import Stage
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, NoSpace
 from inpart.extents import Runs
@@ -10,7 +12,6 @@ from inpart.volume import RunsVolume
 
 from inpart_ntfs.attributes import parse_record
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute, cut_rows, load
-from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.mover import Move, Mover
 from inpart_ntfs.editor.packing import Packed, pack
 from inpart_ntfs.editor.relocation import LCN, aligned, merged
@@ -18,6 +19,9 @@ from inpart_ntfs.editor.rewriting import ReservedSupply, give_back
 from inpart_ntfs.editor.sealing import sealed
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.structs import BPB, OEM_ID, AttributeType, Number, field_offset
+
+if TYPE_CHECKING:
+    from inpart_ntfs.editor.ground import Ground
 
 SYSTEM = (Number.MFT, Number.MFT_MIRR, Number.LOG_FILE, Number.VOLUME)
 """The files whose records $MFTMirr repeats."""
@@ -32,14 +36,14 @@ class SystemMover:
     the same transaction to records in the front of $MFT belongs to its new place, and is switched with it.
     """
 
-    def __init__(self, ground: Ground, mover: Mover) -> None:
-        """Raises FilesystemDamaged."""
+    def __init__(self, ground: Ground, mover: Mover, *, head: int = _HEAD) -> None:
+        """``head`` are the bytes of $MFT at least that get a new place. Raises FilesystemDamaged."""
         self.ground = ground
         self.mover = mover
         self.moves: list[Move] = []
         self.drafts = [load(ground.mft, number) for number in SYSTEM]
         self.mirror = _content(self.drafts[Number.MFT_MIRR])
-        size, cluster = max(self.mirror.data_size, _HEAD), ground.cluster_size
+        size, cluster = max(self.mirror.data_size, head), ground.cluster_size
         self.head = min(-(-size // cluster), _content(self.drafts[Number.MFT]).last + 1)
 
     @property
@@ -52,8 +56,8 @@ class SystemMover:
         """Clusters that are needed besides those for what lies in the region."""
         return self.head + self.mirror.last + 1
 
-    def move(self) -> None:
-        """Raises NoSpace, FilesystemUnsupported."""
+    def move(self, stage: Stage = Stage.SWITCH) -> None:
+        """``stage`` is that of the boot sector. Raises NoSpace, FilesystemUnsupported."""
         drafts, mirror = self.drafts, self.mirror
         content = _content(drafts[Number.MFT])
         self._anew(content, self.head)
@@ -67,7 +71,7 @@ class SystemMover:
         self.mover.carry_out(self.moves)
         for draft, one in zip(drafts, packed, strict=True):
             self._write(draft, one, self._runs(content), self._runs(mirror).slice(0, mirror.data_size))
-        self._switch(content, mirror)
+        self._switch(content, mirror, stage)
         self.ground.reopen()
         for draft, one in zip(drafts, packed, strict=True):
             give_back(self.ground, draft, one)
@@ -121,12 +125,12 @@ class SystemMover:
                 if place + len(raw) <= mirror.total:
                     self.ground.edit_runs(mirror, place, raw, stage)
 
-    def _switch(self, content: DraftAttribute, mirror: DraftAttribute) -> None:
+    def _switch(self, content: DraftAttribute, mirror: DraftAttribute, stage: Stage) -> None:
         """Let the boot sector point to the new places, and after it its backup."""
         at = field_offset(BPB, "mft_lcn")
         lcns = b"".join(int(one.runs[0, LCN]).to_bytes(8, "little") for one in (content, mirror))
         view, backup = self.ground.tx.view, self.ground.boot.backup_offset
-        self.ground.tx.edit(at, lcns, Stage.SWITCH)
+        self.ground.tx.edit(at, lcns, stage)
         if backup + BPB.itemsize <= view.size and view.read(backup + 3, len(OEM_ID)) == OEM_ID:
             self.ground.tx.edit(backup + at, lcns, Stage.FOLLOW)
 
