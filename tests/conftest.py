@@ -1,4 +1,4 @@
-"""Makes the recipes of the FAT, ext and NTFS plugins' tests, and the damage matrix, importable for tests of all parts."""
+"""Makes the recipes of the file systems' tests, and the damage matrix, importable for the tests of all parts."""
 
 from __future__ import annotations
 
