@@ -13,8 +13,7 @@ from ntfsjudge import contents, judge, mounted, tolerable
 from ntfsmaker import Recipe, make_partition
 
 RECIPES = {
-    recipe.name: recipe
-    for recipe in (Recipe("c1k", KIB, size=6 * MIB), Recipe("c4k-s4k", 4 * KIB, 4096, size=8 * MIB))
+    recipe.name: recipe for recipe in (Recipe("c1k", KIB, size=6 * MIB), Recipe("c4k-s4k", 4 * KIB, 4096, size=8 * MIB))
 }
 
 
