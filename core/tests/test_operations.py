@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inpart.contracts import Claim, FilesystemEditor, journal_size
 from inpart.encodings import builtin_encodings
 from inpart.errors import FilesystemUnsupported, IntegrityError, NoImageFound, NoSpace, UsageError
+from inpart.extents import Runs
 from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import export_image, import_image
 from inpart.operations.files import open_tree
 from inpart.operations.images import list_images
+from inpart.operations.journals import JOURNAL, find_unfinished
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.resume import resume
 from inpart.operations.scope import Selection
@@ -22,7 +25,8 @@ from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.plugins import Plugins
 from inpart.testing.null import make_null, null_plugins
-from inpart.volume import FileVolume
+from inpart.transaction import Transaction
+from inpart.volume import FileVolume, MemoryVolume
 
 SIZE = 8 << 20
 Tree = dict[str, bytes]
@@ -287,3 +291,44 @@ def test_all_sectors_keeps_what_was_deleted(session: Session, disk: Path, tmp_pa
     create(session, str(disk), CreateOptions("exact", to=tmp_path / "exact.ipi", selection=Selection(all_sectors=True)))
     restore(session, str(tmp_path / "exact.ipi"), RestoreOptions(to=str(tmp_path / "back.img")))
     assert (tmp_path / "back.img").read_bytes() == disk.read_bytes()
+
+
+class PowerCut(Exception):
+    """Raised where the power goes."""
+
+
+class CutVolume(MemoryVolume):
+    """A volume whose power goes at the end of a flush."""
+
+    def __init__(self, data: bytearray, flushes: int) -> None:
+        super().__init__(data)
+        self.flushes = flushes
+
+    def flush(self) -> None:
+        super().flush()
+        self.flushes -= 1
+        if not self.flushes:
+            raise PowerCut
+
+
+@pytest.mark.parametrize("flushes", [2, 3])
+def test_journal_is_found_before_its_place_is_claimed(session: Session, flushes: int) -> None:
+    """After the commit record, and after the stage that takes the clusters of the journal itself."""
+    volume = MemoryVolume(bytearray(64 << 20))
+    make_null(volume, content(3), fragments=4, seed=3)
+    editor = session.plugins.filesystems[0].open(volume)
+    assert isinstance(editor, FilesystemEditor)
+    start, end = max(editor.free(), key=lambda run: run[1] - run[0])
+    assert end > start
+    assert start < volume.size - (16 << 20), "this place would be found near the end"
+    size, unit = journal_size(volume.size), editor.info.cluster_size
+    place = Runs(((start, -(-size // unit) * unit),))
+    cut = CutVolume(volume.data, flushes)
+    tx = Transaction(cut)
+    view = session.plugins.filesystems[0].open(tx.view)
+    assert isinstance(view, FilesystemEditor)
+    view.claim([Claim(JOURNAL, place, place.total)], tx, directory=Runs(((start + place.total, 2 * unit),)))
+    with pytest.raises(PowerCut):
+        tx.commit(place)
+    found = find_unfinished(session, MemoryVolume(cut.data), ())
+    assert [journal.header.runs for journal in found.journals] == [place]
