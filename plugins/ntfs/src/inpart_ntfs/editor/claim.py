@@ -52,7 +52,7 @@ class Claimer:
         self.ledger = self.ground.ledger
         self.size = self.ground.cluster_size
         self.root = Folder(self.ground, load(self.ground.mft, Number.ROOT))
-        self.maker = Maker.like(self.root.draft)
+        self.maker = Maker.like(self.root.draft, load(self.ground.mft, Number.MFT))
         self.home = find_home(self.ground, self.root)
         self.files = files_in(self.home) if self.home is not None else {}
         self.supply = _Supply(self.ground, Room())

@@ -43,12 +43,15 @@ class Maker:
     security_id: int
 
     @classmethod
-    def like(cls, root: Draft) -> Maker:
-        """Files that are protected as the root directory is, if its descriptor is kept in $Secure."""
-        known = root.find(AttributeType.STANDARD_INFORMATION)
-        value = known.value if known is not None else b""
-        whole = len(value) >= STANDARD_INFORMATION.itemsize
-        return cls(int.from_bytes(value[_SECURITY_ID : _SECURITY_ID + 4], "little") if whole else 0)
+    def like(cls, *others: Draft) -> Maker:
+        """Files that are protected as the first of ``others`` is whose descriptor is kept in $Secure."""
+        for draft in others:
+            known = draft.find(AttributeType.STANDARD_INFORMATION)
+            if known is not None and len(known.value) >= STANDARD_INFORMATION.itemsize:
+                number = int.from_bytes(known.value[_SECURITY_ID : _SECURITY_ID + 4], "little")
+                if number:
+                    return cls(number)
+        return cls(0)
 
     def attributes(self, key: bytes) -> list[DraftAttribute]:
         """What files and directories with the FILE_NAME value ``key`` have in common."""

@@ -78,9 +78,9 @@ class Ground:
     def write_record(self, number: int, image: bytes, stage: Stage) -> None:
         """Put a record, its update sequence undone, into the transaction, and into $MFTMirr if it is one of those."""
         key = ("record", number)
-        again = self.desk.latest.get(key) == stage
+        last = self.desk.latest.get(key)
         stage = self.desk.stage(key, stage)
-        place = number * len(image)
+        again, place = last == stage, number * len(image)
         if not again or number not in self.desk.before:
             self.desk.before[number] = self.mft.stream.read(place, len(image))
         raw, early = sealed(self.desk.before[number], image, self.tx.view.sector_size)
