@@ -18,6 +18,7 @@ from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume, MemoryVolume, Volume
 from inpart_ntfs.editor import NtfsEditor
 from inpart_ntfs.editor.drafts import load
+from inpart_ntfs.editor.files import Maker
 from inpart_ntfs.structs import VOLUME_INFORMATION, AttributeType, Number, VolumeFlag, field_offset
 from ntfsjudge import HIDDEN, contents, judge, mend_mirror, mounted, run, snapshot, tolerable
 from ntfsmaker import ATTRIB, COMPRESSED, MATRIX, SMALL, Recipe, make_partition
@@ -216,6 +217,35 @@ def test_cuts_while_the_mft_grows(tmp_path: Path) -> None:
         assert snapshot(path) == facts
 
     run_power_cuts(lambda: MemoryVolume(start), work, check, Sample(24, seed=1))
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own-descriptor", "shared-descriptor"])
+def test_cuts_in_several_changes_of_one_transaction(small: Bench, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    """As a create does that ends with the release of its journal; with a descriptor of its own in two sectors."""
+    if own:
+        monkeypatch.setattr(Maker, "like", lambda *others: Maker(0))
+    journal, first, second = small.pick([2, 2, 2])
+    small.claim(journal)
+    start, facts = small.path.read_bytes(), snapshot(small.path)
+
+    def work(volume: Volume) -> None:
+        tx = Transaction(volume)
+        NtfsEditor(tx.view).claim([first, second], tx, directory=Runs())
+        NtfsEditor(tx.view).release([journal.name], tx)
+        tx.commit(None)
+
+    def check(disk: MemoryVolume) -> None:
+        small.path.write_bytes(disk.data)
+        assert [text for text in judge(small.path) if not tolerable(text)] == []
+        assert snapshot(small.path) == facts
+        with mounted(small.path, "ro") as root:
+            assert {file.name for file in (root / HIDDEN).iterdir()} in (
+                {journal.name},
+                {first.name, second.name},
+                {journal.name, first.name, second.name},
+            )
+
+    run_power_cuts(lambda: MemoryVolume(start), work, check, Sample(30, seed=1))
 
 
 def test_bitmap_of_the_mft_grows_out_of_its_clusters(tmp_path: Path) -> None:
