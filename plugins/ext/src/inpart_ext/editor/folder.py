@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported
+from inpart.extents import Extents
 from inpart.volume import Volume
 
 from inpart_ext.editor.htree import Node, Root, read_node, read_root
@@ -154,8 +155,11 @@ class Folder:
         self.changed[node.logical] = node.data
         self.indices.add(node.logical)
 
-    def store(self, take: Callable[[], int]) -> tuple[dict[int, bytes], Numbers]:
-        """Blocks for all that has changed, with checksums, by their new place; and the places that they replace."""
+    def store(self, take: Callable[[], int], fresh: Extents) -> tuple[dict[int, bytes], Numbers]:
+        """Blocks for all that has changed, with checksums, by their new place; and the places that they replace.
+
+        Blocks in ``fresh``, which nothing on the disk leads to yet, keep their place.
+        """
         seed, content = self.inode.seed, {}
         replaced: list[int] = []
         moved: dict[int, int] = {}
@@ -164,7 +168,8 @@ class Folder:
                 (read_root(block).node if logical == 0 else read_node(logical, block)).seal(seed)
             elif self.tail:
                 block[-4:] = crc(seed, block[: self.end]).to_bytes(4, "little")
-            moved[logical] = take()
+            place = self._place(logical)
+            moved[logical] = place if fresh.contains(place) else take()
             content[moved[logical]] = bytes(block)
         keep: list[list[int]] = []
         for row in self.rows.tolist():
@@ -174,13 +179,20 @@ class Folder:
             for cut in [*sorted(cuts), last]:
                 if cut > at:
                     keep.append([at, row[PHYSICAL] + at - first, cut - at, 0])
-                if cut < last:
+                if cut < last and row[PHYSICAL] + cut - first != moved[cut]:
                     replaced.append(row[PHYSICAL] + cut - first)
                 at = cut + 1
         keep += [[logical, place, 1, 0] for logical, place in moved.items()]
         self.rows = np.array(sorted(keep), dtype=np.int64).reshape(-1, 4)
         self.changed, self.indices = {}, set()
         return content, np.array([(block, 1) for block in replaced], dtype=np.int64).reshape(-1, 2)
+
+    def _place(self, logical: int) -> int:
+        """Where a block lies now; -1 if it is new."""
+        for row in self.rows[self.rows[:, LOGICAL] <= logical].tolist():
+            if logical < row[LOGICAL] + row[COUNT]:
+                return int(row[PHYSICAL] + logical - row[LOGICAL])
+        return -1
 
     def _is_index(self, logical: int) -> bool:
         return logical in self.indices or (logical == 0 and bool(self.inode["i_flags"] & INDEX_FL))

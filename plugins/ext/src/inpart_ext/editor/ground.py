@@ -11,7 +11,7 @@ from inpart.extents import Extents
 
 from inpart_ext.bitmaps import Bitmaps
 from inpart_ext.editor.accounts import Accounts
-from inpart_ext.editor.blocks import Numbers, single_rows
+from inpart_ext.editor.blocks import Numbers, in_blocks, single_rows
 from inpart_ext.editor.folder import Folder
 from inpart_ext.editor.guard import check_editable
 from inpart_ext.editor.ledger import Ledger
@@ -107,9 +107,16 @@ class Ground:
             self.ledger.take(single_rows(list(blocks)))
 
     def store(self, folder: Folder, nodes: Numbers, stage: Stage, take: Take) -> None:
-        """Write what has changed in a directory to new blocks and let its inode lead to them."""
-        before = folder.rows
-        content, replaced = folder.store(take)
+        """Write what has changed in a directory to new blocks and let its inode lead to them.
+
+        Blocks that this transaction has filled already are filled again: taken later, they would be marked as used in a
+        later stage than the inode leads to them, because the bitmap has been changed for RELEASE meanwhile.
+        """
+        before, fresh = folder.rows, in_blocks(self.tx.fresh, self.block_size)
+        content, replaced = folder.store(take, fresh)
+        again = [block for block in content if fresh.contains(block)]
+        for block in again:
+            self.tx.edit(block * self.block_size, content.pop(block), stage)
         self.fill_blocks(content)
         folder.inode.add_blocks(int(folder.rows[:, 2].sum() - before[:, 2].sum()))
         self.ledger.give(replaced)
