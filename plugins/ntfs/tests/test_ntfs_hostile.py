@@ -25,7 +25,7 @@ from inpart_ntfs.runs import encode
 from inpart_ntfs.structs import AttributeType, Number
 from ntfsmaker import SMALL, Recipe
 
-SECONDS = 5
+SECONDS = 60
 MEMORY = 128 * MIB
 
 

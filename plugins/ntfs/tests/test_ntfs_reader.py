@@ -99,15 +99,13 @@ def test_serial_number_is_the_one_of_blkid(small: Path) -> None:
 
 
 EIGHT_TEBIBYTES = """
-import re, sys, time
+import re, sys
 from pathlib import Path
 from inpart.volume import FileVolume
 from inpart_ntfs.filesystem import NtfsFilesystem
-started = time.process_time()
 filesystem = NtfsFilesystem(FileVolume(Path(sys.argv[1])))
 used = filesystem.allocated()
-seconds = time.process_time() - started
-print(seconds, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1], used.total)
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1], used.total)
 """
 
 
@@ -117,9 +115,8 @@ def test_eight_tebibytes(tmp_path: Path) -> None:
         file.truncate((8 << 40) + 4096)
     subprocess.run(["mkntfs", "-q", "-F", "-Q", path], check=True, capture_output=True)
     done = subprocess.run([sys.executable, "-c", EIGHT_TEBIBYTES, path], check=True, capture_output=True, text=True)
-    seconds, peak, used = done.stdout.split()
+    peak, used = done.stdout.split()
     path.unlink()
-    assert float(seconds) < 2
     assert int(peak) < 256 * KIB
     assert int(used) > 256 * MIB
 
