@@ -307,7 +307,7 @@ def test_findings_of_one_kind_are_bounded(filled: Filled, monkeypatch: pytest.Mo
     for slot in folder.files.tolist():
         patient.set(patient.slot("/many", slot), "DIR_FileSize", 123_456)
     assert len(_sizes(patient)) == 60
-    monkeypatch.setattr("inpart_fat.check.report.MAX_FINDINGS", 10)
+    monkeypatch.setattr("inpart.contracts.findings.MAX_FINDINGS", 10)
     found = _sizes(patient)
     assert len(found) == 11
     assert found[-1].message == "there are more of this kind"

@@ -25,6 +25,7 @@ from inpart.contracts.filesystem import (
     Vacated,
     Verdict,
 )
+from inpart.contracts.findings import ENOUGH, MAX_FINDINGS, Reporter, bounded
 from inpart.contracts.layout import (
     ImageSummary,
     Layout,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = [
     "API_VERSION",
     "CLAIMS_DIRECTORY",
+    "ENOUGH",
+    "MAX_FINDINGS",
     "AidCheck",
     "AidImage",
     "AidRecord",
@@ -72,6 +75,7 @@ __all__ = [
     "Probe",
     "Provider",
     "RecoveryAid",
+    "Reporter",
     "Search",
     "SearchMethod",
     "Severity",
@@ -84,6 +88,7 @@ __all__ = [
     "SystemArea",
     "Vacated",
     "Verdict",
+    "bounded",
     "check_record",
     "journal_size",
     "parse_record",

@@ -366,7 +366,7 @@ class Stream:
         return rows
 
 
-def attribute_title(kind: int, name: str) -> str:
+def attribute_title(kind: int, name: str = "") -> str:
     """What an attribute is called in messages: ``$DATA``, ``$INDEX_ROOT:$I30``."""
     known = {int(one): one.name for one in AttributeType}
     title = f"${known[kind]}" if kind in known else f"attribute {kind:#x}"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding, State
+from inpart.contracts import ENOUGH, Finding, State
 
 from inpart_ext.check.journal import check_journal
 from inpart_ext.check.orphans import check_orphans
-from inpart_ext.check.report import ENOUGH, error, note, warning
+from inpart_ext.check.report import error, note, warning
 from inpart_ext.features import Incompat
 from inpart_ext.groups import sound
 from inpart_ext.locating import read_superblock

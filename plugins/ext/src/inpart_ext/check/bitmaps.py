@@ -6,12 +6,12 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
 from inpart_ext.check.claims import all_claims, claimed_blocks, overlapping_metadata
-from inpart_ext.check.report import ENOUGH, error
+from inpart_ext.check.report import error
 from inpart_ext.features import Incompat
 from inpart_ext.structs import S_IFDIR
 

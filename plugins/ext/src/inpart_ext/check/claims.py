@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
 from inpart_ext.check.census import whole_clusters
-from inpart_ext.check.report import ENOUGH, error
+from inpart_ext.check.report import error
 from inpart_ext.features import Incompat, RoCompat
 from inpart_ext.structs import BAD_INO
 from inpart_ext.superblock import Superblock

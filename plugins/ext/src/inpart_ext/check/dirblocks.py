@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from numpy.typing import NDArray
 
-from inpart_ext.check.report import ENOUGH, error
+from inpart_ext.check.report import error
 from inpart_ext.structs import (
     DIR_ENTRY_TAIL,
     DIR_TAIL_SIZE,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import read_blocks
@@ -16,7 +16,7 @@ from inpart_ext.check.dirblocks import check_checksums
 from inpart_ext.check.encryption import NONE, SHORTEST_NAME
 from inpart_ext.check.htree import check_indexes
 from inpart_ext.check.names import Names
-from inpart_ext.check.report import ENOUGH, error
+from inpart_ext.check.report import error
 from inpart_ext.entries import Slots, parse_blocks
 from inpart_ext.features import Incompat
 from inpart_ext.nodes import Pieces

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from numpy.typing import NDArray
 
-from inpart_ext.check.report import ENOUGH, error, for_inodes
+from inpart_ext.check.report import error, for_inodes
 from inpart_ext.features import RoCompat
 from inpart_ext.structs import ROOT_INO, S_IFDIR
 

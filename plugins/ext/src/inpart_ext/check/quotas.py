@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
-from inpart_ext.check.report import ENOUGH, error
+from inpart_ext.check.report import error
 from inpart_ext.quota import is_possible, quota_inodes, read_usage
 from inpart_ext.usage import KINDS, Tally
 

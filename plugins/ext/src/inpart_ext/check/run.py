@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inpart.contracts import Finding
+from inpart.contracts import Finding, bounded
 from inpart.errors import FilesystemDamaged, OutOfBounds
 
 from inpart_ext.check.base import check_base
@@ -15,7 +15,7 @@ from inpart_ext.check.claims import check_claims
 from inpart_ext.check.directories import check_directories
 from inpart_ext.check.links import check_links
 from inpart_ext.check.quotas import check_quotas
-from inpart_ext.check.report import bounded, error
+from inpart_ext.check.report import error
 
 if TYPE_CHECKING:
     from inpart_ext.filesystem import ExtFilesystem

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from numpy.typing import NDArray
 
 from inpart_fat.chains import Links
-from inpart_fat.check.report import MAX_FINDINGS, error, warning
+from inpart_fat.check.report import error, warning
 from inpart_fat.follow import Ending
 from inpart_fat.geometry import Clusters
 from inpart_fat.inventory import Inventory
@@ -120,8 +120,8 @@ def _named(
     listing: Inventory, entries: NDArray[np.int64], indices: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[int, str]]:
     """(index, path) of as many entries as are reported and one more; without ``indices`` the entry is the index."""
-    entries = entries[: MAX_FINDINGS + 1]
-    shown = entries if indices is None else indices[: MAX_FINDINGS + 1]
+    entries = entries[:ENOUGH]
+    shown = entries if indices is None else indices[:ENOUGH]
     paths = iter(listing.paths(entries[entries != _ROOT]))
     for entry, index in zip(entries.tolist(), shown.tolist(), strict=True):
         yield index, "/" if entry == _ROOT else next(paths)

@@ -8,11 +8,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from numpy.typing import NDArray
 
 from inpart_fat import structs
-from inpart_fat.check.report import MAX_FINDINGS, error, warning
+from inpart_fat.check.report import error, warning
 from inpart_fat.directory import Slots
 from inpart_fat.structs import SLOT
 
@@ -105,4 +105,4 @@ def _check_long_names(slots: Slots) -> Iterator[Finding]:
 
 def _first(slots: NDArray[np.int64]) -> list[int]:
     """As many as are reported, and one more to make the rest known."""
-    return [int(slot) for slot in slots[: MAX_FINDINGS + 1]]
+    return [int(slot) for slot in slots[:ENOUGH]]

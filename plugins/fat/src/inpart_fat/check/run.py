@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inpart.contracts import Finding
+from inpart.contracts import Finding, bounded
 
 from inpart_fat.check.boot import check_boot, check_fsinfo, check_labels, check_state
 from inpart_fat.check.chains import check_chains
 from inpart_fat.check.directories import check_directories
-from inpart_fat.check.report import bounded
 from inpart_fat.check.tables import check_entries, check_tables
 
 if TYPE_CHECKING:

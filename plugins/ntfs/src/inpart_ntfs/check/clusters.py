@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 
-from inpart_ntfs.check.report import ENOUGH, Numbers, error, warning
+from inpart_ntfs.check.report import Numbers, error, warning
 
 if TYPE_CHECKING:
     from inpart_ntfs.filesystem import NtfsFilesystem

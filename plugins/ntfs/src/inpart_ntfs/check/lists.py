@@ -8,13 +8,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from inpart.errors import FilesystemDamaged
 from inpart.volume import RunsVolume
 
 from inpart_ntfs.arrays import unit_rows
-from inpart_ntfs.attributes import ListEntry, parse_attribute_list
-from inpart_ntfs.check.report import ENOUGH, Numbers, error, type_name
+from inpart_ntfs.attributes import ListEntry, attribute_title, parse_attribute_list
+from inpart_ntfs.check.report import Numbers, error
 from inpart_ntfs.hashing import Hashes, hash_units, mixed, unmatched
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.records import AttributeTable
@@ -123,7 +123,7 @@ _THERE = "{} stands in no attribute list"
 
 def _report(numbers: Numbers, types: Numbers, message: str) -> Iterator[Finding]:
     for number, kind in zip(numbers[:ENOUGH].tolist(), types.tolist(), strict=False):
-        yield error("attribute-list", f"record {number}", message.format(type_name(kind)))
+        yield error("attribute-list", f"record {number}", message.format(attribute_title(kind)))
 
 
 def _disordered(first: ListEntry, second: ListEntry) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 
 from inpart_ntfs.arrays import gather, unit_rows
 from inpart_ntfs.check.columns import Column
-from inpart_ntfs.check.report import ENOUGH, Numbers, error, for_records, warning
+from inpart_ntfs.check.report import Numbers, error, for_records, warning
 from inpart_ntfs.hashing import hash_units, mixed, unmatched
 from inpart_ntfs.index import Entries
 from inpart_ntfs.records import AttributeTable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 
-from inpart_ntfs.check.report import ENOUGH, Mask, for_records, warning
+from inpart_ntfs.check.report import Mask, for_records, warning
 from inpart_ntfs.records import AttributeTable, Records
 from inpart_ntfs.structs import FILE_RECORD, FIRST_USER, MAGIC_BAAD, MAGIC_FILE, RecordFlag, field_offset
 

@@ -1,34 +1,23 @@
-"""How checks write findings: short forms, places in words, and a bound on the number of findings of one kind."""
+"""How the check of NTFS writes findings, and places in words."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from inpart.contracts import Finding, Severity
+from inpart.contracts import ENOUGH, Finding, Reporter
 from numpy.typing import NDArray
 
+from inpart_ntfs.attributes import attribute_title
 from inpart_ntfs.records import AttributeTable
-from inpart_ntfs.structs import AttributeType
-
-MAX_FINDINGS = 100
-"""So many findings of one code are reported one by one."""
-ENOUGH = MAX_FINDINGS + 1
-"""So many have to be put into words to see that there are more."""
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def error(code: str, where: str, message: str) -> Finding:
-    """Something is lost, or would be by writing."""
-    return Finding(Severity.ERROR, f"ntfs.{code}", where, message)
-
-
-def warning(code: str, where: str, message: str) -> Finding:
-    """Harmless now, to be mended."""
-    return Finding(Severity.WARNING, f"ntfs.{code}", where, message)
+_REPORTER = Reporter("ntfs")
+error = _REPORTER.error
+warning = _REPORTER.warning
 
 
 def for_records(code: str, numbers: Numbers, wrong: Mask, message: str) -> Iterator[Finding]:
@@ -48,27 +37,5 @@ def for_attributes(
 def place_of(table: AttributeTable, index: int) -> str:
     """An attribute in words: its record, what it is called, the byte of the record at which it stands."""
     name = table.pick(np.array([index])).names_of()[0]
-    title = f"{type_name(int(table.type[index]))}{':' + name if name else ''}"
+    title = attribute_title(int(table.type[index]), name)
     return f"record {int(table.number[index])}, {title} at byte {int(table.offset[index])}"
-
-
-def type_name(number: int) -> str:
-    """What an attribute type is called."""
-    try:
-        return f"${AttributeType(number).name}"
-    except ValueError:
-        return f"attribute of type 0x{number:x}"
-
-
-def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings, at most ``MAX_FINDINGS`` of each code, and then a word that there are more."""
-    counts: Counter[str] = Counter()
-    last: dict[str, Finding] = {}
-    for finding in findings:
-        counts[finding.code] += 1
-        if counts[finding.code] <= MAX_FINDINGS:
-            yield finding
-        else:
-            last[finding.code] = finding
-    for code, finding in last.items():
-        yield Finding(finding.severity, code, "", "there are more of this kind")

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import Finding, bounded
 from inpart.errors import FilesystemDamaged, OutOfBounds
 
 from inpart_ntfs.check.base import check_base
 from inpart_ntfs.check.blocks import check_blocks
 from inpart_ntfs.check.census import Census
 from inpart_ntfs.check.clusters import check_clusters
-from inpart_ntfs.check.report import bounded, error
+from inpart_ntfs.check.report import error
 
 if TYPE_CHECKING:
     from inpart_ntfs.filesystem import NtfsFilesystem

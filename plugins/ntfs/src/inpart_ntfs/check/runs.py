@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 
 from inpart_ntfs.arrays import unit_rows
-from inpart_ntfs.check.report import ENOUGH, Mask, Numbers, error, for_attributes, type_name
+from inpart_ntfs.attributes import attribute_title
+from inpart_ntfs.check.report import Mask, Numbers, error, for_attributes
 from inpart_ntfs.hashing import hash_units
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.runs import COUNT, HOLE, LCN, OWNER, PROBLEMS, Decoded, Problem
@@ -103,7 +104,9 @@ class RunPass:
 def _for_pieces(pieces: Numbers, code: str, message: str) -> Iterator[Finding]:
     for piece in pieces[:ENOUGH].tolist():
         yield error(
-            code, f"record {piece[OWNER_COLUMN]}, cluster {piece[LOWEST]}", f"{type_name(piece[TYPE])} {message}"
+            code,
+            f"record {piece[OWNER_COLUMN]}, cluster {piece[LOWEST]}",
+            f"{attribute_title(piece[TYPE])} {message}",
         )
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import Finding
+from inpart.contracts import ENOUGH, Finding
 from inpart.errors import FilesystemDamaged
 from inpart.units import KIB
 from inpart.volume import Volume
 
 from inpart_ntfs.arrays import gather
-from inpart_ntfs.check.report import ENOUGH, error, warning
+from inpart_ntfs.check.report import error, warning
 from inpart_ntfs.index import KEY, Entries
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.structs import STANDARD_INFORMATION, AttributeType, Number, Struct
