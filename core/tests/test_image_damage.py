@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from image_samples import ENCODINGS, content, expected, manifest, reader_of, stream_of
 from inpart.checksums import blake3_digest, crc32c
 from inpart.contracts import Severity
-from inpart.errors import FilesystemUnsupported, InpartError, IntegrityError, PluginError, VolumeError
+from inpart.errors import FilesystemUnsupported, InpartError, IntegrityError, PluginError
 from inpart.extents import Extents
 from inpart.image import ImageReader, ImageVolume, damaged_extents, open_damaged
 from inpart.image.coding import decode_extents, encode_extents
 from inpart.image.meta import Meta
 from inpart.image.structs import Footer
+from inpart.testing.faults import FaultyVolume
 from inpart.volume import MemoryVolume
 from spec_reader import FOOTER, FRAME, HEADER, INDEX, ROW, read_stream
 
@@ -88,13 +89,9 @@ def test_verify_names_image_chunk_and_place() -> None:
 
 
 def test_an_unreadable_sector_is_a_finding_too() -> None:
-    class Broken(MemoryVolume):
-        def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-            if offset <= IMAGE.frames[1].offset + 130 < offset + len(buffer):
-                raise VolumeError("input/output error")
-            super().readinto(offset, buffer)
-
-    reader = ImageReader(Broken(STREAM), ENCODINGS)
+    place = IMAGE.frames[1].offset + 130
+    volume = FaultyVolume(MemoryVolume(STREAM), unreadable=Extents.span(place, place + 1))
+    reader = ImageReader(volume, ENCODINGS)
     assert damaged_extents(reader.verify("stored")) == reader.chunk_extents(0)
 
 
@@ -289,14 +286,8 @@ def test_frames_are_found_between_unreadable_sectors() -> None:
     data = random.Random(6).randbytes(5 * 16384)
     stream, _ = stream_of(data, Extents.span(0, len(data)), chunk_size=16384)
     header = read_stream(stream).frames[2].offset
-
-    class Broken(MemoryVolume):
-        def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-            if offset < header + 20 and header < offset + len(buffer):
-                raise VolumeError("input/output error")
-            super().readinto(offset, buffer)
-
-    reader = open_damaged(Broken(stream[:-1]), ENCODINGS)
+    volume = FaultyVolume(MemoryVolume(stream[:-1]), unreadable=Extents.span(header, header + 20))
+    reader = open_damaged(volume, ENCODINGS)
     assert reader.lost == Extents.span(16384, 2 * 16384)
     assert [reader.read_chunk(number) for number in (0, 2, 3, 4)] == [data[n * 16384 :][:16384] for n in (0, 2, 3, 4)]
 

@@ -16,6 +16,7 @@ from inpart.encodings.zstd import ZstdEncoding
 from inpart.errors import NoSpace, VolumeError
 from inpart.extents import Extents
 from inpart.image import ordered_map, write_image
+from inpart.testing.faults import FaultyVolume
 from inpart.volume import Buffer, MemoryVolume
 
 
@@ -112,12 +113,6 @@ def test_writing_stops_at_the_first_error_of_source_encoding_or_sink() -> None:
     data = content(1 << 20, 8)
     used = Extents.span(0, len(data))
 
-    class Broken(MemoryVolume):
-        def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-            if offset >= 500_000:
-                raise VolumeError("input/output error")
-            super().readinto(offset, buffer)
-
     class Refusing(ZstdEncoding):
         def encode(self, data: Buffer) -> bytes:
             if len(data) == 65536:
@@ -126,7 +121,7 @@ def test_writing_stops_at_the_first_error_of_source_encoding_or_sink() -> None:
 
     cases = [
         (MemoryVolume(data), ZstdEncoding(), Sink(300_000), "the sink is full"),
-        (Broken(data), ZstdEncoding(), Sink(1 << 30), "input/output error"),
+        (FaultyVolume(MemoryVolume(data), ends_at=500_000), ZstdEncoding(), Sink(1 << 30), "Input/output error"),
         (MemoryVolume(data), Refusing(), Sink(1 << 30), "no key"),
     ]
     for volume, encoding, sink, message in cases:

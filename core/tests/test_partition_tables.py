@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inpart.errors import PartitionTableDamaged, VolumeError
+from inpart.errors import PartitionTableDamaged
 from inpart.extents import Extents
 from inpart.partitions import PartitionTable, TableKind, parse_chs, read_table, table_areas
+from inpart.testing.faults import FaultyVolume
 from inpart.volume import Access, FileVolume, MemoryVolume, OverlayVolume, Volume
 
 MIB = 1 << 20
@@ -343,30 +344,22 @@ def test_overlaps_and_ends_beyond_the_disk_are_said(disk: Path) -> None:
     assert "#1 at 1048576" in table.notes[1].message
 
 
-class BadSectors(MemoryVolume):
+def with_bad_bytes(content: bytes, start: int, end: int) -> FaultyVolume:
     """A disk on which some bytes cannot be read."""
-
-    def __init__(self, content: bytes, bad: range) -> None:
-        super().__init__(content)
-        self.bad = bad
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        if offset < self.bad.stop and self.bad.start < offset + len(buffer):
-            raise VolumeError(f"cannot read at {offset}: Input/output error")
-        super().readinto(offset, buffer)
+    return FaultyVolume(MemoryVolume(content), unreadable=Extents.span(start, end))
 
 
 def test_sectors_that_cannot_be_read_count_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "small.img"
     FileVolume.create(path, 8 * MIB).close()
     whole = made(path, "label: gpt\nsize=2M\n").read_bytes()
-    for bad, code in ((range(512, 1024), "gpt.primary-damaged"), (range(1024, 1536), "gpt.primary-damaged")):
-        assert codes(table_of(BadSectors(whole, bad))) == [code]
-    assert codes(table_of(BadSectors(whole, range(512)))) == ["gpt.no-protective-mbr"]
-    assert codes(table_of(BadSectors(whole, range(8 * MIB - 512, 8 * MIB)))) == ["gpt.backup-damaged"]
+    for start, end in ((512, 1024), (1024, 1536)):
+        assert codes(table_of(with_bad_bytes(whole, start, end))) == ["gpt.primary-damaged"]
+    assert codes(table_of(with_bad_bytes(whole, 0, 512))) == ["gpt.no-protective-mbr"]
+    assert codes(table_of(with_bad_bytes(whole, 8 * MIB - 512, 8 * MIB))) == ["gpt.backup-damaged"]
     with pytest.raises(PartitionTableDamaged, match="Input/output error"):
-        read_table(BadSectors(whole, range(512, 8 * MIB)))
+        read_table(with_bad_bytes(whole, 512, 8 * MIB))
     script = "label: dos\nsize=5M,type=5\nsize=1M\nsize=1M\n"
     run("sfdisk", "--quiet", path, stdin=script)
     chained = table_of(FileVolume(path)).ebrs[0].lba * 512
-    assert codes(table_of(BadSectors(path.read_bytes(), range(chained, chained + 1)))) == ["mbr.ebr-damaged"]
+    assert codes(table_of(with_bad_bytes(path.read_bytes(), chained, chained + 1))) == ["mbr.ebr-damaged"]

@@ -7,20 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inpart.errors import UsageError, VolumeError
+from inpart.errors import UsageError
+from inpart.extents import Extents
 from inpart.scan import scan_magics
+from inpart.testing.faults import FaultyVolume
 from inpart.volume import FileVolume, MemoryVolume
 
 MAGIC, OTHER = b"INPARTJ\x01", b"INPARTC\x01"
-
-
-class _BadSpot(MemoryVolume):
-    """Fails to read two sectors."""
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        if offset < 9216 and offset + len(buffer) > 8192:
-            raise VolumeError("bad sector")
-        super().readinto(offset, buffer)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -61,7 +54,7 @@ def test_scan_does_not_read_holes(tmp_path: Path) -> None:
 
 
 def test_scan_passes_over_what_cannot_be_read() -> None:
-    volume = _BadSpot(1 << 20)
+    volume = FaultyVolume(MemoryVolume(1 << 20), unreadable=Extents.span(8192, 9216))
     for offset in (0, 4096, 8192, 12288, 70144):
         volume.write(offset, MAGIC)
     bad: list[tuple[int, int]] = []

@@ -17,6 +17,7 @@ from inpart.volume import (
     FileVolume,
     MemoryVolume,
     OverlayVolume,
+    ProxyVolume,
     ReadOnlyVolume,
     ResizedVolume,
     RunsVolume,
@@ -255,10 +256,24 @@ def test_counting_adds_up() -> None:
     volume = CountingVolume(MemoryVolume(100), counted.append)
     volume.write(0, b"12345")
     volume.read(0, 7)
+    volume.fetch(0, memoryview(bytearray(9)))
     volume.flush()
     volume.forget()
     volume.close()
-    assert counted == [5, 7]
+    assert counted == [5, 7, 9]
+
+
+def test_a_proxy_hands_everything_on_but_closes_nothing(tmp_path: Path) -> None:
+    with FileVolume.create(tmp_path / "sparse", 1 << 20) as base:
+        proxy = ProxyVolume(base)
+        assert (proxy.size, proxy.name, proxy.sector_size, proxy.writable) == (1 << 20, base.name, 512, True)
+        proxy.write(8192, b"abc")
+        proxy.flush()
+        proxy.forget()
+        assert proxy.read(8191, 5) == b"\0abc\0"
+        assert proxy.data_extents() == Extents.span(8192, 12288)
+        proxy.close()
+        assert base.read(8192, 3) == b"abc"
 
 
 def test_a_file_without_permission(tmp_path: Path) -> None:

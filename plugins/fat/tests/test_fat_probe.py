@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from fatmaker import MATRIX, Recipe, make_partition
 from inpart.contracts import Verdict
-from inpart.errors import FilesystemUnsupported, VolumeError
+from inpart.errors import FilesystemUnsupported
+from inpart.extents import Extents
+from inpart.testing.faults import FaultyVolume
 from inpart.units import MIB
 from inpart.volume import FileVolume, MemoryVolume, Volume
 from inpart_fat.provider import FatProvider
@@ -73,20 +75,12 @@ def test_a_lost_boot_sector_of_fat32_is_found_at_any_sector_size(sector_size: in
 
 def test_an_unreadable_boot_sector_is_replaced(tmp_path: Path) -> None:
     recipe = Recipe("fat32", 8 * MIB, ("-F32", "-s1"))
-    volume = Unreadable(make_partition(tmp_path / "partition.img", recipe).read_bytes())
+    whole = MemoryVolume(make_partition(tmp_path / "partition.img", recipe).read_bytes())
+    volume = FaultyVolume(whole, unreadable=Extents.span(0, 512))
     assert verdict(volume) is Verdict.DAMAGED
     filesystem = FatProvider().open(volume)
     assert filesystem.info.uuid == "1234-ABCD"
     assert [finding.code for finding in filesystem.check()] == ["fat.boot-sector"]
-
-
-class Unreadable(MemoryVolume):
-    """A volume whose first sector has gone bad."""
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        if offset < 512 and len(buffer):
-            raise VolumeError("input/output error")
-        super().readinto(offset, buffer)
 
 
 def test_a_backup_sector_of_another_place_is_not_believed(tmp_path: Path) -> None:

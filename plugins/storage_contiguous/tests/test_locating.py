@@ -11,6 +11,7 @@ from inpart.contracts import Search, SearchMethod, Severity
 from inpart.errors import IntegrityError, NoImageFound, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.testing.damage import randomise_range, zero_range
+from inpart.testing.faults import FaultyVolume
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume, MemoryVolume, SliceVolume
@@ -373,22 +374,11 @@ def test_growing_a_container_that_lost_toc_end_keeps_a_valid_table_at_every_mome
     assert not part.store().findings
 
 
-class _BadSectors(MemoryVolume):
-    """Cannot be read in some places."""
-
-    bad: Extents = Extents()
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        if self.bad & Extents.span(offset, offset + len(buffer)):
-            raise VolumeError("medium error")
-        super().readinto(offset, buffer)
-
-
 @pytest.mark.parametrize("method", [SearchMethod.FIXED, *SCANS])
 def test_unreadable_sectors_do_not_stop_a_scan(method: SearchMethod) -> None:
     part, streams = filled()
-    volume = _BadSectors(part.volume.data)
-    volume.bad = Extents([(5 * MIB, 5 * MIB + 512), (15 * MIB + 4096, 15 * MIB + 8192)])
+    bad = Extents([(5 * MIB, 5 * MIB + 512), (15 * MIB + 4096, 15 * MIB + 8192)])
+    volume = FaultyVolume(part.volume, unreadable=bad)
     (store,) = LAYOUT.locate(volume, Search(method))
     assert {image.summary.image_id for image in store.images} == set(streams)
 

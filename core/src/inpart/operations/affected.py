@@ -11,7 +11,7 @@ from inpart.extents import Extents
 from inpart.image import ImageReader, ImageVolume
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
-from inpart.volume import ReadOnlyVolume, Volume
+from inpart.volume import ProxyVolume, Volume
 
 Spare = tuple[tuple[int, bytes], ...]
 """Bytes of the partition that are known from elsewhere, as (offset, bytes), apart from each other."""
@@ -22,14 +22,11 @@ def span_of(spare: Spare) -> Extents:
     return Extents((start, start + len(data)) for start, data in spare)
 
 
-class PatchedVolume(ReadOnlyVolume):
+class PatchedVolume(ProxyVolume):
     """An image in which the bytes of ``bad`` are zeros and those of ``spare`` as given; neither is read from it."""
 
     def __init__(self, image: ImageVolume, bad: Extents, spare: Spare = ()) -> None:
-        self.size = image.size
-        self.name = image.name
-        self.sector_size = image.sector_size
-        self._image = image
+        super().__init__(image)
         self._bad = bad
         self._spare = spare
         self._absent = bad | span_of(spare)
@@ -40,7 +37,7 @@ class PatchedVolume(ReadOnlyVolume):
         for start, stop in self._bad.clip(offset, end):
             view[start - offset : stop - offset] = bytes(stop - start)
         for start, stop in self._absent.complement(offset, end):
-            self._image.readinto(start, view[start - offset : stop - offset])
+            super().readinto(start, view[start - offset : stop - offset])
         for start, data in self._spare:
             low, high = max(start, offset), min(start + len(data), end)
             if low < high:
@@ -48,7 +45,7 @@ class PatchedVolume(ReadOnlyVolume):
 
     def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
         stop = self.size if end is None else end
-        return (self._image.data_extents(start, stop) - self._absent) | span_of(self._spare).clip(start, stop)
+        return (super().data_extents(start, stop) - self._absent) | span_of(self._spare).clip(start, stop)
 
 
 def files_hit(

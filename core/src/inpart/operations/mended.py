@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inpart.errors import IntegrityError, VolumeError
-from inpart.extents import Extents
 from inpart.image import ImageVolume
-from inpart.volume import ReadOnlyVolume
+from inpart.volume import ProxyVolume
 
 
-class MendedVolume(ReadOnlyVolume):
+class MendedVolume(ProxyVolume):
     """Shows ``image``; a read that fails, and for which one of the copies is enough, is answered from that."""
 
     def __init__(self, image: ImageVolume, system: Mapping[str, tuple[int, bytes]]) -> None:
         """``system`` are (start, bytes) by name; those of the disk outside the partition do not count."""
-        self.size = image.size
-        self.name = image.name
-        self.sector_size = image.sector_size
-        self._image = image
+        super().__init__(image)
         self._copies = [copy for name, copy in system.items() if not name.startswith("disk:")]
 
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         try:
-            self._image.readinto(offset, buffer)
+            super().readinto(offset, buffer)
         except (IntegrityError, VolumeError):
             end = offset + len(buffer)
             enough = (data[offset - start : end - start] for start, data in self._copies
@@ -32,6 +28,3 @@ class MendedVolume(ReadOnlyVolume):
             if copy is None:
                 raise
             buffer[:] = copy
-
-    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
-        return self._image.data_extents(start, end)

@@ -9,10 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from inpart.errors import InpartError
-from inpart.extents import Extents
 from inpart.scan.reading import Progress, read_window, windows_of
 from inpart.units import KIB, MIB
-from inpart.volume import Buffer, Volume
+from inpart.volume import ProxyVolume, Volume
 
 Windows = Generator[tuple[int, memoryview, list[tuple[int, int]]], None, None]
 
@@ -34,16 +33,12 @@ def shared_volumes(base: Volume, count: int, progress: Progress) -> list[SharedV
     return [SharedVolume(base, reading) for _ in range(count)]
 
 
-class SharedVolume(Volume):
+class SharedVolume(ProxyVolume):
     """Passes everything on to ``base``; but all that scan all of it backward share one reading."""
 
     def __init__(self, base: Volume, reading: _Reading) -> None:
         """Made by ``shared_volumes``."""
-        self.base = base
-        self.size = base.size
-        self.name = base.name
-        self.sector_size = base.sector_size
-        self.writable = base.writable
+        super().__init__(base)
         self._reading = reading
         self._party: _Party | None = None
 
@@ -61,21 +56,6 @@ class SharedVolume(Volume):
         """This scan will not take part (any more); to leave twice is harmless."""
         self._party = self._party or _Party()
         self._reading.leave(self._party)
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        self.base.readinto(offset, buffer)
-
-    def write(self, offset: int, data: Buffer) -> None:
-        self.base.write(offset, data)
-
-    def flush(self) -> None:
-        self.base.flush()
-
-    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
-        return self.base.data_extents(start, end)
-
-    def forget(self) -> None:
-        self.base.forget()
 
 
 @dataclass

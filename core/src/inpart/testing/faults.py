@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from inpart.errors import VolumeError
 from inpart.extents import Extents
-from inpart.volume import Buffer, Volume
+from inpart.volume import Buffer, ProxyVolume, Volume
 
 
-class FaultyVolume(Volume):
+class FaultyVolume(ProxyVolume):
     """Passes everything on to ``base``, except for places that cannot be read or written.
 
     ``ends_at`` is where the medium really ends, although it claims the size of ``base``: a fake or failing card. All
@@ -22,9 +22,7 @@ class FaultyVolume(Volume):
         unwritable: Extents | None = None,
         ends_at: int | None = None,
     ) -> None:
-        self.base = base
-        self.size, self.name, self.sector_size = base.size, base.name, base.sector_size
-        self.writable = base.writable
+        super().__init__(base)
         beyond = Extents() if ends_at is None else Extents.span(ends_at, base.size)
         self.unreadable = (unreadable or Extents()) | beyond
         self.unwritable = (unwritable or Extents()) | beyond
@@ -33,21 +31,12 @@ class FaultyVolume(Volume):
     def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
         self.check_bounds(offset, len(buffer))
         self._refuse(self.unreadable.clip(offset, offset + len(buffer)), "read")
-        self.base.readinto(offset, buffer)
+        super().readinto(offset, buffer)
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         self._refuse(self.unwritable.clip(offset, offset + len(data)), "write")
-        self.base.write(offset, data)
-
-    def flush(self) -> None:
-        self.base.flush()
-
-    def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
-        return self.base.data_extents(start, end)
-
-    def forget(self) -> None:
-        self.base.forget()
+        super().write(offset, data)
 
     def _refuse(self, bad: Extents, what: str) -> None:
         if bad:

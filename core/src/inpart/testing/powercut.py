@@ -10,7 +10,7 @@ from typing import Literal
 from unittest.mock import patch
 
 from inpart.testing.cuts import Cut, Fate, PowerCutError, Recording, Sample
-from inpart.volume import Buffer, FileVolume, MemoryVolume, Volume
+from inpart.volume import Buffer, FileVolume, MemoryVolume, ProxyVolume, Volume
 
 __all__ = [
     "Cut",
@@ -27,32 +27,24 @@ __all__ = [
 _COPY_STEP = 1 << 20
 
 
-class RecordingVolume(Volume):
+class RecordingVolume(ProxyVolume):
     """Passes everything on to ``base`` and keeps all writes and flushes in ``recording``.
 
     With ``stop_after`` the power fails when that many writes are done, as for ``Recording``.
     """
 
     def __init__(self, base: Volume, *, stop_after: int | None = None) -> None:
-        self.base = base
-        self.size, self.name, self.sector_size = base.size, base.name, base.sector_size
-        self.writable = True
+        super().__init__(base)
         self.recording = Recording(_copy_of(base), name=base.name, sector_size=base.sector_size, stop_after=stop_after)
-
-    def readinto(self, offset: int, buffer: bytearray | memoryview) -> None:
-        self.base.readinto(offset, buffer)
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check_bounds(offset, len(data))
         self.recording.write(offset, data)
-        self.base.write(offset, data)
+        super().write(offset, data)
 
     def flush(self) -> None:
         self.recording.flush()
-        self.base.flush()
-
-    def forget(self) -> None:
-        self.base.forget()
+        super().flush()
 
     @property
     def writes(self) -> int:

@@ -4,6 +4,7 @@ from inpart.volume.base import Buffer, MemoryVolume, ReadOnlyVolume, Volume
 from inpart.volume.counting import CountingVolume
 from inpart.volume.file import Access, FileVolume
 from inpart.volume.overlay import OverlayVolume
+from inpart.volume.proxy import ProxyVolume
 from inpart.volume.views import ResizedVolume, RunsVolume, SliceVolume
 from inpart.volume.writer import FileWriter
 
@@ -15,6 +16,7 @@ __all__ = [
     "FileWriter",
     "MemoryVolume",
     "OverlayVolume",
+    "ProxyVolume",
     "ReadOnlyVolume",
     "ResizedVolume",
     "RunsVolume",
