@@ -20,6 +20,7 @@ from inpart.transaction import (
     TransactionMisuse,
     clear_area,
     find_journal,
+    pages,
     retire,
     scan_for_journals,
 )
@@ -73,6 +74,18 @@ def apply(tx: Transaction, model: bytearray, original: bytes, step: Step, number
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(script=steps(), sector=st.sampled_from([512, 4096]), journaled=st.booleans(), seed=st.integers(0, 99))
 def test_view_and_commit_agree_with_the_model(script: list[Step], sector: int, journaled: bool, seed: int) -> None:
+    agrees_with_the_model(script, sector, journaled, seed)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(script=steps(), sector=st.sampled_from([512, 4096]), journaled=st.booleans(), seed=st.integers(0, 99))
+def test_so_they_do_with_most_pages_packed(script: list[Step], sector: int, journaled: bool, seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "MAX_OPEN", 2)
+        agrees_with_the_model(script, sector, journaled, seed)
+
+
+def agrees_with_the_model(script: list[Step], sector: int, journaled: bool, seed: int) -> None:
     volume = disk(sector)
     original = bytes(volume.data)
     model = bytearray(original)

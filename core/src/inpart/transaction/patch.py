@@ -8,24 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpart.extents import Extents
+from inpart.transaction.pages import Octets, Page, Pages
 
-Octets = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 _PAGE = 4096
 _BUCKET = 256
-_OVERHEAD = 400
-
-
-class _Page:
-    """Content of a page; ``mask`` has a bit for each byte that counts, ``sectors`` one for each sector touched."""
-
-    __slots__ = ("data", "mask", "sectors")
-
-    def __init__(self, size: int) -> None:
-        self.data: Octets = np.zeros(size, dtype=np.uint8)
-        self.mask: Octets = np.zeros(size // 8, dtype=np.uint8)
-        self.sectors = 0
 
 
 class Patch:
@@ -38,16 +26,16 @@ class Patch:
         self.sector = sector
         self.sectors = 0
         self._size = max(_PAGE, sector)
-        self._pages: dict[int, _Page] = {}
+        self._pages = Pages(self._size)
         self._buckets: dict[int, set[int]] = {}
 
     @property
     def memory(self) -> int:
         """Bytes that the layer occupies in memory."""
-        return len(self._pages) * (self._size + self._size // 8 + _OVERHEAD)
+        return self._pages.memory
 
     def __bool__(self) -> bool:
-        return bool(self._pages)
+        return len(self._pages) > 0
 
     def put(self, offset: int, data: Octets, mask: Mask | None = None) -> None:
         """Lay ``data`` at ``offset`` over what is there; with ``mask`` only where it is true."""
@@ -81,27 +69,25 @@ class Patch:
 
     def extents(self, unit: int = 1) -> Extents:
         """The bytes of the layer, in whole units of ``unit`` bytes, which divides a page."""
-        numbers = sorted(self._pages)
+        numbers = sorted(self._pages.numbers())
         found: list[NDArray[np.int64]] = []
         for group in range(0, len(numbers), _BUCKET):
             part = numbers[group : group + _BUCKET]
-            bits = np.unpackbits(np.stack([self._pages[number].mask for number in part]), axis=1).view(np.bool_)
+            bits = np.unpackbits(np.stack([self._pages.read(number).mask for number in part]), axis=1).view(np.bool_)
             units = bits.reshape(len(part), -1, unit).any(axis=2)
             row, column = np.nonzero(units)
             starts = np.array(part, dtype=np.int64)[row] * self._size + column * unit
             found.append(Extents.from_starts(starts, unit).array)
         return Extents(np.concatenate(found)) if found else Extents()
 
-    def _page(self, number: int) -> _Page:
-        page = self._pages.get(number)
-        if page is None:
-            page = self._pages[number] = _Page(self._size)
+    def _page(self, number: int) -> Page:
+        if number not in self._pages:
             self._buckets.setdefault(number // _BUCKET, set()).add(number)
-        return page
+        return self._pages.change(number)
 
-    def _touched(self, offset: int, length: int) -> Iterator[tuple[_Page, int, int, int]]:
+    def _touched(self, offset: int, length: int) -> Iterator[tuple[Page, int, int, int]]:
         """Existing pages in a range: (page, first byte, end byte in the page, place in the range)."""
-        if not self._pages or length <= 0:
+        if not len(self._pages) or length <= 0:
             return
         first, last = offset // self._size, (offset + length - 1) // self._size
         for bucket in range(first // _BUCKET, last // _BUCKET + 1):
@@ -109,7 +95,7 @@ class Patch:
                 if first <= number <= last:
                     start = number * self._size
                     low, high = max(offset - start, 0), min(offset + length - start, self._size)
-                    yield self._pages[number], low, high, start + low - offset
+                    yield self._pages.read(number), low, high, start + low - offset
 
     def _cuts(self, offset: int, length: int) -> Iterator[tuple[int, int, int, int]]:
         """A range cut into pages: (page number, first byte, end byte in the page, place in the range)."""

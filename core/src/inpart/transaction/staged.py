@@ -13,7 +13,8 @@ from inpart.extents import Extents, Runs
 from inpart.transaction.area import PAYLOAD
 from inpart.transaction.copies import Copies
 from inpart.transaction.journal import check_idle, prepare_journal, retire, write_journal
-from inpart.transaction.patch import Mask, Octets, Patch
+from inpart.transaction.pages import Octets
+from inpart.transaction.patch import Mask, Patch
 from inpart.transaction.payload import build_payload, contents
 from inpart.units import MIB, align_down, align_up
 from inpart.volume import Buffer, ReadOnlyVolume, Volume
@@ -32,7 +33,8 @@ class Transaction:
     """Changes of ``volume``, a partition, as ``inpart.contracts.Edits`` describes them.
 
     ``full`` is reached with ``memory`` bytes of changes held, with ``copy_limit`` bytes to be copied, or when a journal
-    area of ``journal_capacity`` bytes is half used; all are in bytes, None stands for no limit.
+    area of ``journal_capacity`` bytes is half used; all are in bytes, None stands for no limit. One that is not
+    ``lasting`` is never committed.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Transaction:
         memory: int = 64 * MIB,
         journal_capacity: int | None = None,
         copy_limit: int | None = 256 * MIB,
+        lasting: bool = True,
     ) -> None:
         self.volume = volume
+        self.lasting = lasting
         self._sector = volume.sector_size
         self._memory = memory
         self._journal_capacity = journal_capacity
@@ -167,8 +171,8 @@ class Transaction:
         return self._copies.total + self._data.extents().total + edits
 
     def _check_commit(self, journal: Runs | None) -> None:
-        if self._committed:
-            raise TransactionMisuse("a change cannot be committed twice")
+        if self._committed or not self.lasting:
+            raise TransactionMisuse("a change is committed once, and only if it is meant to last")
         if not self.volume.writable:
             raise VolumeError(f"{self.volume.name} is not open for writing")
         if self._copies.sources() & self.fresh:

@@ -18,7 +18,7 @@ WINDOW = 1 << 20
 """Entries that are read at once: 4 MiB of FAT32."""
 
 BLOCK = 1 << 14
-MAX_BLOCKS = 256
+MAX_BLOCKS = 128
 """Entries in a block of a table that is read where needed, and how many blocks are kept."""
 
 

@@ -31,9 +31,11 @@ class Marks:
         """Give each of ``clusters`` its number, or all of them the same."""
         every = np.broadcast_to(np.asarray(values, dtype=np.uint8), clusters.shape)
         for block, index in by_block(clusters, _BLOCK):
-            if block not in self._blocks:
-                self._blocks[block] = np.zeros(_BLOCK, dtype=np.uint8)
-            self._blocks[block][clusters[index] - block * _BLOCK] = every[index]
+            numbers = self._blocks.get(block, _uniform(0))
+            if not numbers.flags.writeable:
+                numbers = numbers.copy()
+            numbers[clusters[index] - block * _BLOCK] = every[index]
+            self._blocks[block] = _uniform(int(numbers[0])) if (numbers == numbers[0]).all() else numbers
 
     def marked(self) -> Iterator[Clusters]:
         """The clusters whose number is not 0, ascending, in arrays of bounded length."""
@@ -49,3 +51,8 @@ class Marks:
             if not left:
                 break
         return np.concatenate(found)
+
+
+def _uniform(number: int) -> NDArray[np.uint8]:
+    """A block with the same number for all its clusters, read-only; it takes one byte."""
+    return np.broadcast_to(np.uint8(number), _BLOCK)
