@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from inpart.contracts import Claim, FilesystemEditor, journal_size
+from inpart.contracts import Claim, FilesystemEditor, Finding, journal_size
 from inpart.encodings import builtin_encodings
 from inpart.errors import FilesystemUnsupported, IntegrityError, NoImageFound, NoSpace, UsageError
 from inpart.extents import Runs
@@ -25,6 +25,7 @@ from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.plugins import Plugins
 from inpart.testing.null import make_null, null_plugins
+from inpart.testing.null.filesystem import NullTree
 from inpart.transaction import Transaction
 from inpart.volume import FileVolume, MemoryVolume
 
@@ -291,6 +292,22 @@ def test_all_sectors_keeps_what_was_deleted(session: Session, disk: Path, tmp_pa
     create(session, str(disk), CreateOptions("exact", to=tmp_path / "exact.ipi", selection=Selection(all_sectors=True)))
     restore(session, str(tmp_path / "exact.ipi"), RestoreOptions(to=str(tmp_path / "back.img")))
     assert (tmp_path / "back.img").read_bytes() == disk.read_bytes()
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_the_file_system_is_checked_once(
+    session: Session, disk: Path, tmp_path: Path, every: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[object] = []
+    plain = NullTree.check
+
+    def check(filesystem: NullTree) -> Iterator[Finding]:
+        checked.append(filesystem)
+        return plain(filesystem)
+
+    monkeypatch.setattr(NullTree, "check", check)
+    create(session, str(disk), CreateOptions("once", to=tmp_path / "once.ipi", selection=Selection(all_sectors=every)))
+    assert len(checked) == 1
 
 
 class PowerCut(Exception):

@@ -146,8 +146,12 @@ class _Job:
         return self.report(estimate, written[0].stream_size, vacated, placement)
 
     def into_file(self, path: Path) -> CreateReport:
-        """The partition is checked while its image is written, and the file is given its name only afterwards."""
-        with Checking(self.mounted.provider, self.target.volume) as checking:
+        """The partition is checked while its image is written, and the file is given its name only afterwards.
+
+        Whether every sector is copied as it is has been decided by a check.
+        """
+        needed = not self.options.selection.all_sectors
+        with Checking(self.mounted.provider, self.target.volume, needed=needed) as checking:
             scope = scope_of(self.mounted, self.options.selection)
             estimate = self.estimate(scope)
             if self.options.dry_run:

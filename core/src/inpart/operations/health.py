@@ -37,12 +37,13 @@ def describe(findings: list[Finding]) -> str:
 class Checking:
     """A check in a thread of its own; what is made meanwhile must not be kept before ``finish`` has returned."""
 
-    def __init__(self, provider: FilesystemProvider, volume: Volume) -> None:
+    def __init__(self, provider: FilesystemProvider, volume: Volume, *, needed: bool = True) -> None:
+        """What has been checked already, not ``needed``, has no errors."""
         self._name = volume.name
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inpart-check")
         view = CountingVolume(volume, self._go_on)
-        self._errors = self._pool.submit(lambda: errors_of(provider.open(view)))
+        self._errors = self._pool.submit(lambda: errors_of(provider.open(view)) if needed else [])
 
     def _go_on(self, _: int) -> None:
         if self._stopped.is_set():
