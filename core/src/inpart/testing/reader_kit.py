@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -24,19 +25,19 @@ PROBE_LIMIT = 16 * MIB
 _SPECIMENS: dict[tuple[type, str], Specimen] = {}
 
 
-class FilesystemReaderKit(ProviderKit):
+class FilesystemReaderKit(ProviderKit, ABC):
     """The adopter gives ``provider``, ``variants``, ``make`` and ``complaints``."""
 
     kind = Kind.FILESYSTEM
     provider: ClassVar[FilesystemProvider]
 
+    @abstractmethod
     def make(self, variant: str) -> Specimen:
         """A healthy file system of this variant, made by its own tools. Called once for each variant."""
-        raise NotImplementedError
 
+    @abstractmethod
     def complaints(self, volume: Volume) -> Sequence[str]:
         """What the reference checker has to say about the file system on ``volume``; nothing if it is healthy."""
-        raise NotImplementedError
 
     def specimen(self, variant: str) -> Specimen:
         """The specimen, made once."""
