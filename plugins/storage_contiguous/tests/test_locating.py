@@ -449,6 +449,25 @@ def test_old_generations_do_not_mislead() -> None:
     assert not store.findings
 
 
+def test_claims_show_that_the_tables_are_from_before_a_commit() -> None:
+    """As after a power cut in the last stage, when only the first segment had arrived."""
+    part, streams = filled()
+    tables = part.store().table.geometry.toc_end_offset, part.store().table.geometry.toc_end_size
+    places = Extents([(tables[0], sum(tables)), *place(part, "toc_begin")])
+    before = [(start, part.volume.read(start, end - start)) for start, end in places]
+    stream = stream_of(50_000, 13)
+    streams[part.create(stream, "newest")] = stream
+    zero_range(part.volume, *next(iter(place(part, "toc_begin"))))
+    for start, content_before in before:
+        part.volume.write(start, content_before)
+    for method in (SearchMethod.CLAIMS, *SCANS):
+        (store,) = locate(part, method)
+        expect(store, streams)
+        assert "container.table-outdated" in codes(store)
+    part.repair(part.store())
+    expect(part.store(), streams)
+
+
 def test_remove_commits_before_clusters_are_freed() -> None:
     part, streams = filled()
     tx = Transaction(part.volume)

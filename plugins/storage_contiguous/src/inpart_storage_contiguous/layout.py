@@ -5,7 +5,7 @@ from __future__ import annotations
 from inpart.contracts import API_VERSION, Plan, PlanRequest, Search, SearchMethod, Store
 from inpart.errors import UsageError
 from inpart.extents import Extents
-from inpart.units import MIB
+from inpart.units import MIB, SECTOR
 from inpart.volume import Volume
 
 from inpart_storage_contiguous import naming
@@ -15,7 +15,7 @@ from inpart_storage_contiguous.planning import Layouting, make_plan
 from inpart_storage_contiguous.ranking import own_stores
 from inpart_storage_contiguous.scan import Marks, scan, scan_extents
 from inpart_storage_contiguous.store import NAME, ContiguousStore
-from inpart_storage_contiguous.structs import MAX_SLOT
+from inpart_storage_contiguous.structs import MAX_SLOT, ImageState
 from inpart_storage_contiguous.tables import Table
 from inpart_storage_contiguous.writer import ContiguousWriter
 
@@ -71,7 +71,7 @@ def _table_of(store: Store | None) -> Table | None:
 
 
 def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
-    """The control files first; the image files only if no table of contents is left in those."""
+    """The control files first; the image files only if no table of contents is left in those, or one that is old."""
     controls, images = Extents(), Extents()
     for claim in search.claims:
         extents = claim.runs.extents().clip(0, volume.size)
@@ -87,7 +87,24 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     if moved is not None:
         return [moved]
     stores = stores_from(volume, marks, rebuild=False)
-    if images and (not stores or any(store.doubtful for store in stores)):
+    if images and (not stores or any(store.doubtful for store in stores) or _unlisted(volume, search, stores)):
         scan_extents(volume, images, marks)
         stores = stores_from(volume, marks, owned=True)
     return own_stores(stores)
+
+
+def _unlisted(volume: Volume, search: Search, stores: list[ContiguousStore]) -> bool:
+    """True if there are files of a committed image that no table names, so that a newer table was lost."""
+    known = {claim.name.lower() for store in stores for claim in store.claims().claims}
+    heads = Extents(
+        [
+            (start, start + SECTOR)
+            for claim in search.claims
+            if claim.name.lower() not in known and not naming.is_control(claim.name)
+            for start, _ in claim.runs.array[:1].tolist()
+        ]
+    )
+    marks = Marks()
+    scan_extents(volume, heads.clip(0, volume.size), marks)
+    headers = [header for group in marks.groups.values() for header in group.headers()]
+    return any(header.state == ImageState.COMMITTED for header in headers)
