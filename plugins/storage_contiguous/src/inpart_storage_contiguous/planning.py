@@ -37,7 +37,7 @@ TYPICAL_NAME = "n" * 64
 class Layouting:
     """What the writer must know of a plan.
 
-    ``space`` is for segments, ``controls`` where ``toc_begin`` may go: as high below the last segment as it fits.
+    ``space`` is for segments, ``controls`` where ``toc_begin`` may go: as high below all images as it fits.
     """
 
     geometry: Geometry
@@ -55,18 +55,20 @@ def make_plan(request: PlanRequest, table: Table | None) -> Plan:
     The region is sized for ``upper``, so that a create which was said to fit does not fail halfway when the sample
     misled the estimate. Where ``upper`` does not fit and ``expected`` does, it is sized for what fits.
     """
-    fixed, geometry, room, usable = _new_end(request) if table is None else _grown(request, table)
     segment, limit = segment_size(request)
+    fixed, geometry, room, usable = _new_end(request) if table is None else _grown(request, table, segment)
+    ceiling = request.data_end if table is None else _lowest_image(table)
     need = SpaceNeed(segment, request.cluster_size, len(usable))
     data_area = request.free.clip(request.data_start, request.data_end)
     avail = align_down(data_area.total - request.min_free, request.cluster_size) - fixed.total - geometry.toc_size
-    space, begin = _choose(request, usable, need, avail, geometry.toc_size)
+    space, begin = _choose(request, usable, need, avail, geometry.toc_size, ceiling)
     placement = simulate(space, segment)
     capacity = int(placement.payloads.sum())
     _check_table(table, geometry, room, placement, segment)
     region = fixed | space | begin
     vacate = region - request.free
-    layouting = Layouting(geometry, room, space, space | begin, segment, limit, capacity)
+    controls = (space | begin).clip(request.data_start, ceiling)
+    layouting = Layouting(geometry, room, space, controls, segment, limit, capacity)
     return Plan(region, vacate, capacity, _summary(region, vacate, capacity, segment), layouting)
 
 
@@ -110,15 +112,16 @@ def _new_end(request: PlanRequest) -> tuple[Extents, Geometry, Runs, Extents]:
     return fixed, geometry, _runs(room), usable_clusters(below - room, request.data_start, request.cluster_size)
 
 
-def _grown(request: PlanRequest, table: Table) -> tuple[Extents, Geometry, Runs, Extents]:
-    """The same for a container that is there: nothing new at its end, its own clusters stepped over."""
-    movable = (
-        Extents.span(request.data_start, _lowest_image(table))
-        - request.immovable
-        - table.extents()
-        - table.room.extents()
-    )
-    usable = usable_clusters(movable, request.data_start, request.cluster_size)
+def _grown(request: PlanRequest, table: Table, segment: int) -> tuple[Extents, Geometry, Runs, Extents]:
+    """The same for a container that is there: nothing new at its end, its own clusters stepped over.
+
+    Free gaps that removed images have left come first, if they are ``segment`` bytes long at least.
+    """
+    lowest, own = _lowest_image(table), table.extents() | table.room.extents()
+    below = Extents.span(request.data_start, lowest) - request.immovable - own
+    between = (request.free.clip(lowest, table.geometry.toc_end_offset) - request.immovable - own).array
+    gaps = Extents(between[between[:, 1] - between[:, 0] >= segment])
+    usable = usable_clusters(below | gaps, request.data_start, request.cluster_size)
     return Extents(), table.geometry, table.room, usable
 
 
@@ -136,15 +139,15 @@ def _room_size(request: PlanRequest) -> int:
 
 
 def _choose(
-    request: PlanRequest, usable: Extents, need: SpaceNeed, avail: int, toc_size: int
+    request: PlanRequest, usable: Extents, need: SpaceNeed, avail: int, toc_size: int, ceiling: int
 ) -> tuple[Extents, Extents]:
-    """Clusters for segments, and a block below them that is kept for ``toc_begin``."""
+    """Clusters for segments, and a block below them and below ``ceiling`` that is kept for ``toc_begin``."""
     limit = min(avail, align_down(usable.total - toc_size, request.cluster_size))
     if need.space(request.expected) > limit:
         raise _no_space(request, need.space(request.expected), limit)
     most = max(request.expected, min(request.upper, need.stream(limit)))
     space = take_top(usable, need.space(most))
-    place = highest_block(usable.clip(request.data_start, space.start), toc_size)
+    place = highest_block(usable.clip(request.data_start, min(space.start, ceiling)), toc_size)
     if place is None:
         raise _no_space(request, need.space(request.expected), limit)
     return space, Extents.span(place, place + toc_size)
