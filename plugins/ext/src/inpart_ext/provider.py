@@ -6,7 +6,6 @@ from inpart.contracts import Filesystem, Probe, Verdict
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, VolumeError
 from inpart.volume import Volume
 
-from inpart_ext.editor import ExtEditor
 from inpart_ext.locating import find_superblock
 
 
@@ -35,4 +34,6 @@ class ExtProvider:
 
     def open(self, volume: Volume) -> Filesystem:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
+        from inpart_ext.editor import ExtEditor  # noqa: PLC0415 - every plugin probes, one opens
+
         return ExtEditor(volume)

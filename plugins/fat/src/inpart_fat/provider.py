@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from inpart.contracts import Probe, Verdict
 from inpart.errors import FilesystemError, VolumeError
 from inpart.volume import Volume
 
 from inpart_fat.boot import read_boot
-from inpart_fat.editor import FatEditor
+
+if TYPE_CHECKING:
+    from inpart_fat.editor import FatEditor
 
 
 class FatProvider:
@@ -34,4 +38,6 @@ class FatProvider:
 
     def open(self, volume: Volume) -> FatEditor:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
+        from inpart_fat.editor import FatEditor  # noqa: PLC0415 - every plugin probes, one opens
+
         return FatEditor(volume)

@@ -8,7 +8,6 @@ from inpart.units import format_size
 from inpart.volume import Volume
 
 from inpart_ntfs.boot import find_boot
-from inpart_ntfs.editor import NtfsEditor
 from inpart_ntfs.mft import Mft
 
 
@@ -42,4 +41,6 @@ class NtfsProvider:
 
     def open(self, volume: Volume) -> Filesystem:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
+        from inpart_ntfs.editor import NtfsEditor  # noqa: PLC0415 - every plugin probes, one opens
+
         return NtfsEditor(volume)
