@@ -221,6 +221,14 @@ def test_a_commit_happens_once() -> None:
         tx.write(USED, b"late")
 
 
+def test_what_is_not_to_last_is_only_looked_at() -> None:
+    tx = Transaction(disk(), lasting=False)
+    tx.edit(0, b"once", Stage.LINK)
+    assert tx.view.read(0, 4) == b"once"
+    with pytest.raises(TransactionMisuse, match="meant to last"):
+        tx.commit(JOURNAL)
+
+
 def test_journal_that_does_not_fit_is_refused_with_the_numbers() -> None:
     volume = disk()
     original = bytes(volume.data)

@@ -120,17 +120,6 @@ def judge(path: Path) -> list[str]:
     return [*_ntfsfix(path), *_ntfsresize(path), *_ntfsinfo(path)]
 
 
-def mend_mirror(path: Path) -> bool:
-    """Where a cut came between records of $MFT and their copies in $MFTMirr let ntfsfix copy them; true if it had to.
-
-    No order of two writes avoids that, and ntfs-3g does not mount before.
-    """
-    lags = any("$MFTMirr does not match $MFT" in text for text in _ntfsfix(path))
-    if lags:
-        run("ntfsfix", "-d", path)
-    return lags
-
-
 def tolerable(complaint: str) -> bool:
     """True for what a cut may leave behind: clusters taken and unused, a backup of the boot sector that lags behind."""
     return _TOLERABLE.fullmatch(complaint) is not None

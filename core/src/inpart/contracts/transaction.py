@@ -57,6 +57,10 @@ class Edits(Protocol):
         """The bytes that ``copy`` and ``write`` fill: nothing on the disk refers to them yet."""
 
     @property
+    def lasting(self) -> bool:
+        """False if nothing of it will reach the volume: it is only looked at through ``view``, and no order matters."""
+
+    @property
     def full(self) -> bool:
         """True when a batch (of moved files) should end here, because journal or memory are used up."""
 

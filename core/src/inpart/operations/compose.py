@@ -209,12 +209,12 @@ def _compose(session: Session, source: Source, place: Place, retained: Retained)
         return _plain(view, used, retained, filesystem)
     altered = Extents()
     if not source.at_home(place):
-        tx = Transaction(view)
+        tx = Transaction(view, lasting=False)
         edit(provider, tx.view).adapt(place, tx)
         view, altered = tx.view, tx.changed()
     _refuse_outside(provider.open(view).info.data_end, retained)
     view, moved, changed = _make_room(session, view, provider, retained)
-    tx = Transaction(view)
+    tx = Transaction(view, lasting=False)
     if retained.claims:
         edit(provider, tx.view).claim(retained.claims, tx, directory=retained.directory)
     final = provider.open(tx.view)
@@ -243,7 +243,7 @@ def _make_room(
     region = retained.room
     moved, altered = 0, Extents()
     while edit(provider, view).allocated() & region:
-        tx = Transaction(view)
+        tx = Transaction(view, lasting=False)
         try:
             batch = edit(provider, tx.view).vacate(region, tx, avoid=region)
         except NoSpace as error:

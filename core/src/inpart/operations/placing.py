@@ -77,7 +77,7 @@ def _occupied(stores: tuple[Store, ...]) -> Extents:
 
 def _rehearse_claim(mounted: Mounted, plan: Plan) -> None:
     """Find out now whether ``/.inpart`` can be made at all: a full root directory, a feature that forbids edits."""
-    tx = Transaction(mounted.volume)
+    tx = Transaction(mounted.volume, lasting=False)
     editor = mounted.editor(tx.view)
     unit = editor.info.cluster_size
     spare = (plan.region & editor.free()) or editor.free()

@@ -66,7 +66,7 @@ def _without_claims(mounted: Mounted) -> tuple[Volume, Filesystem]:
     names = [claim.name for claim in mounted.filesystem.claims()]
     if not names:
         return mounted.volume, mounted.filesystem
-    tx = Transaction(mounted.volume)
+    tx = Transaction(mounted.volume, lasting=False)
     mounted.editor(tx.view).release(names, tx)
     return tx.view, mounted.provider.open(tx.view)
 

@@ -142,7 +142,7 @@ class FilesystemEditorKit(FilesystemTreeKit):
         assert bytes(volume.data) == self.specimen(variant).content, "E7: the volume was written without a commit"
 
     def test_e8_the_directory_stays_where_it_may(self, variant: str) -> None:
-        """E8: given clusters for its directory, claim uses no others but those of the files and the root directory."""
+        """E8: given clusters for its directory, claim takes no others but for files, root directory, system areas."""
         volume = self.specimen(variant).volume()
         before = self.editor(volume).free()
         *wanted, spare = self._random_claims(volume, seed=8)
@@ -151,6 +151,8 @@ class FilesystemEditorKit(FilesystemTreeKit):
         taken = before - self.editor(volume).free()
         allowed = Extents([*place.extents(), *(pair for claim in wanted for pair in claim.runs.extents())])
         allowed |= self.editor(volume).runs("/").extents()
+        for area in self.editor(volume).system_areas():
+            allowed |= area.extents
         assert allowed.covers(taken), f"E8: {taken - allowed} were used too"
 
     def test_e9_adapt_to_another_place(self, variant: str) -> None:

@@ -24,6 +24,7 @@ from inpart_ntfs.editor.home import NAME, Owned, drop, files_in, find_home, name
 from inpart_ntfs.editor.packing import pack
 from inpart_ntfs.editor.pieces import END
 from inpart_ntfs.editor.rewriting import store
+from inpart_ntfs.editor.system import renew_front
 from inpart_ntfs.structs import FILE_RECORD, AttributeType, Number, RecordFlag, field_offset
 
 _BYTES_IN_USE = field_offset(FILE_RECORD, "bytes_in_use")
@@ -73,6 +74,8 @@ class Claimer:
         free = self.ground.free()
         self.supply = _Supply(self.ground, Room(rows_of(pool & free)))
         self.ground.room = Room(rows_of(free - every - pool))
+        if self.home is None:
+            renew_front(self.ground)
         home = self.home or self._new_home()
         freed = self.ground.desk.freed
         for name, claim in changed.items():
@@ -91,6 +94,8 @@ class Claimer:
         missing = [key for key in keys if key not in self.files]
         if missing or self.home is None:
             raise UsageError(f"there is no file {missing[0].decode('utf-16-le') if missing else ''} in /.inpart")
+        if len(keys) == len(self.files):
+            renew_front(self.ground)
         for key in keys:
             file = self.files[key]
             for entry in file.entries:

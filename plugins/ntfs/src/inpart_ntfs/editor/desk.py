@@ -15,7 +15,7 @@ class Desk:
 
     ``before`` holds the bytes that a record had when its latest stage began. ``freed`` are the clusters given back,
     which may not be filled again before the commit; ``spent`` are records given back, ``blocks`` are index blocks given
-    back, by directory.
+    back, by directory. ``front`` is the stage in which the boot sector comes to point to another front of $MFT.
     """
 
     latest: dict[object, Stage] = field(default_factory=dict)
@@ -23,6 +23,7 @@ class Desk:
     freed: Extents = field(default_factory=Extents)
     spent: set[int] = field(default_factory=set)
     blocks: dict[int, set[int]] = field(default_factory=dict)
+    front: Stage | None = None
 
     def stage(self, key: object, stage: Stage) -> Stage:
         """The stage for an edit: never earlier than the one before of the same structure."""

@@ -61,6 +61,11 @@ class Ground:
         """Access to the records."""
         return self.fs.mft
 
+    @property
+    def mirrored(self) -> int:
+        """How many records $MFTMirr repeats: four, or as many as a larger cluster holds."""
+        return self._mirror.total // self.boot.record_size
+
     def reopen(self) -> None:
         """Find $MFT and its mirror anew, after they have grown or moved."""
         self.fs.refresh()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inpart.contracts import Stage
 from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents
+from inpart.units import MIB
 
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import DraftAttribute, load
@@ -16,7 +17,6 @@ from inpart_ntfs.editor.mover import Mover
 from inpart_ntfs.editor.packing import pack
 from inpart_ntfs.editor.streams import extend, length, lengthen_bitmap, put, required
 from inpart_ntfs.editor.system import SystemMover
-from inpart_ntfs.mft import MIRRORED
 from inpart_ntfs.records import seal_fixups
 from inpart_ntfs.structs import (
     BLOCK,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _STEP = 64
 """So many records are added at once."""
-_SPARE = 256
-"""So many clusters are left for what else is to be done."""
+_SPARE, _SPARE_BYTES, _FEW = 256, MIB, 8
+"""So many clusters, or where they are large so many bytes and a few more, are left for what else is to be done."""
 _MAX_RECORDS = 1 << 32
 _NEW_FIELDS = (3, 1)
 """The version from which on a record has its own number in its header."""
@@ -73,9 +73,11 @@ def grow(ground: Ground) -> None:
     Where there is room for it, record 0 and $MFTMirr get new places, so that one sector makes both longer. Raises
     NoSpace, FilesystemUnsupported.
     """
-    system = SystemMover(ground, Mover(ground, Extents(), ground.room), head=0)
-    if system.mirrored <= MIRRORED and system.needed <= min(ground.room.longest, ground.room.left - _SPARE):
-        system.move(Stage.LINK)
+    if ground.tx.lasting and ground.desk.front is None:
+        system = SystemMover(ground, Mover(ground, Extents(), ground.room), head=0)
+        spare = min(_SPARE, _SPARE_BYTES // ground.cluster_size + _FEW)
+        if system.needed <= min(ground.room.longest, ground.room.left - spare):
+            system.move(Stage.LINK)
     draft = load(ground.mft, Number.MFT)
     data, bitmap = required(draft, AttributeType.DATA), required(draft, AttributeType.BITMAP)
     first, size = ground.mft.count, ground.boot.record_size

@@ -6,7 +6,7 @@ All that is taken appears in stage ALLOCATE, all that is given back in stage REL
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +45,8 @@ class Ledger:
         self._spans: set[int] = set()
         self._taken_records: dict[int, None] = {}
         self._given_records: dict[Stage, list[int]] = {}
-        self._free = self._free_records(FIRST_USER)
+        mirrored = ground.mirrored
+        self._free = self._free_records(max(FIRST_USER, mirrored if mirrored <= ground.mft.count else 0))
 
     def take(self, rows: Numbers) -> None:
         """Mark clusters as used, rows of first cluster and count."""
@@ -65,17 +66,21 @@ class Ledger:
         """A record that was free, and the sequence number to use; $MFT grows if none is. Raises NoSpace."""
         number = next(self._free, 0)
         if not number:
-            first = self._ground.mft.count
-            grow(self._ground)
-            self._free = self._free_records(first)
+            self.add_records()
             number = next(self._free)
         return self._use(number)
 
-    def has_free_record(self) -> bool:
-        """True if ``new_record`` need not make $MFT longer."""
-        number = next(self._free, 0)
-        self._free = chain([number] if number else [], self._free)
-        return number > 0
+    def add_records(self) -> None:
+        """Make $MFT longer. Raises NoSpace, FilesystemUnsupported."""
+        first = self._ground.mft.count
+        grow(self._ground)
+        self._free = chain(self._free, self._free_records(first))
+
+    def has_free_records(self, count: int = 1) -> bool:
+        """True if ``new_record`` can give so many without making $MFT longer."""
+        found = list(islice(self._free, count))
+        self._free = chain(found, self._free)
+        return len(found) == count
 
     def new_reserved_record(self) -> tuple[int, int]:
         """One of the records that are kept for where $MFT itself lies. Raises NoSpace."""

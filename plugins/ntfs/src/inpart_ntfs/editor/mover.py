@@ -56,6 +56,10 @@ class Mover:
             self._count(draft.listing.rows[:, LCN:] if draft.listing else np.empty((0, 2), dtype=np.int64))
         return not any(self.touches(attribute.runs) for attribute in draft.attributes)
 
+    def rewrite(self, rows: Numbers) -> None:
+        """Write these clusters, rows of vcn, lcn, count, again instead of copying what was there before all edits."""
+        self._rewritten |= extents_of(rows[:, LCN:])
+
     def touches(self, rows: Numbers) -> bool:
         """True if a run list has clusters in the region."""
         if not len(rows):

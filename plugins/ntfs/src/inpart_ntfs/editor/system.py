@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inpart.contracts import Stage
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, NoSpace
-from inpart.extents import Runs
+from inpart.extents import Extents, Runs
 from inpart.units import KIB
 from inpart.volume import RunsVolume
 
@@ -17,6 +17,7 @@ from inpart_ntfs.editor.packing import Packed, pack
 from inpart_ntfs.editor.relocation import LCN, aligned, merged
 from inpart_ntfs.editor.rewriting import ReservedSupply, give_back
 from inpart_ntfs.editor.sealing import sealed
+from inpart_ntfs.mft import MIRRORED
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.structs import BPB, OEM_ID, AttributeType, Number, field_offset
 
@@ -47,11 +48,6 @@ class SystemMover:
         self.head = min(-(-size // cluster), _content(self.drafts[Number.MFT]).last + 1)
 
     @property
-    def mirrored(self) -> int:
-        """How many records $MFTMirr repeats: four, or as many as a larger cluster holds."""
-        return self.mirror.data_size // self.ground.boot.record_size
-
-    @property
     def needed(self) -> int:
         """Clusters that are needed besides those for what lies in the region."""
         return self.head + self.mirror.last + 1
@@ -72,6 +68,7 @@ class SystemMover:
         for draft, one in zip(drafts, packed, strict=True):
             self._write(draft, one, self._runs(content), self._runs(mirror).slice(0, mirror.data_size))
         self._switch(content, mirror, stage)
+        self.ground.desk.front = stage
         self.ground.reopen()
         for draft, one in zip(drafts, packed, strict=True):
             give_back(self.ground, draft, one)
@@ -88,6 +85,7 @@ class SystemMover:
                 hint="free some space on the file system",
             )
         leave = cut_rows(attribute.runs, 0, count)
+        self.mover.rewrite(leave)
         arrived = aligned(leave, target)
         attribute.rows = merged(cut_rows(attribute.runs, count, attribute.last + 1), arrived)
         self.moves.append((leave, arrived))
@@ -133,6 +131,15 @@ class SystemMover:
         self.ground.tx.edit(at, lcns, stage)
         if backup + BPB.itemsize <= view.size and view.read(backup + 3, len(OEM_ID)) == OEM_ID:
             self.ground.tx.edit(backup + at, lcns, Stage.FOLLOW)
+
+
+def renew_front(ground: Ground, stage: Stage = Stage.SWITCH) -> None:
+    """Let records change at once that ntfs-3g wants to find equal in $MFTMirr, if it has more than those of SYSTEM.
+
+    ``stage`` is that of all changes of records in the front of $MFT from now on. Raises NoSpace.
+    """
+    if ground.tx.lasting and ground.mirrored > MIRRORED and ground.desk.front is None:
+        SystemMover(ground, Mover(ground, Extents(), ground.room), head=0).move(stage)
 
 
 def _content(draft: Draft) -> DraftAttribute:

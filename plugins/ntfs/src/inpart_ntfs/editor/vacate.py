@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from inpart.contracts import Edits, Vacated
 from inpart.errors import NoSpace
@@ -9,15 +11,19 @@ from inpart.extents import Extents
 from inpart.units import format_size
 
 from inpart_ntfs.editor.clusters import Room, in_clusters, rows_of
+from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.mover import Mover
 from inpart_ntfs.editor.ownership import Owners, check_complete, find_owners, fixed_clusters
 from inpart_ntfs.editor.system import SYSTEM, SystemMover
+from inpart_ntfs.mft import KEPT_EQUAL
 from inpart_ntfs.structs import FIRST_USER, Number
 
 _MAX_HOLES = 1 << 18
 _SMALL = 8
 _GROUP = 64
+_RECORDS = 16
+"""So many records are enough for the next file."""
 
 
 class Vacater:
@@ -55,11 +61,14 @@ class Vacater:
         return Vacated(mover.given * self.size, (self.busy.total - mover.given) * self.size)
 
     def _move(self, owners: Owners, mover: Mover) -> None:
-        """What all else is found by moves in a batch of its own, first of all. Raises NoSpace."""
+        """What all else is found by, and what $MFTMirr repeats, moves in batches of its own. Raises NoSpace."""
         numbers = owners.numbers.tolist()
-        system = SystemMover(self.ground, mover)
-        if numbers[0] in SYSTEM or self._is_mirrored(numbers, system):
-            system.move()
+        equal = min(self.ground.mirrored, KEPT_EQUAL)
+        if numbers[0] in SYSTEM or (numbers[0] < equal and self.tx.lasting):
+            SystemMover(self.ground, mover).move()
+            numbers = [number for number in numbers if number < equal]
+        elif self._front_holds_files and not self.ground.ledger.has_free_records(_RECORDS):
+            numbers = self._grown(numbers)
         if numbers[0] in SYSTEM:
             return
         if Number.BITMAP in numbers:
@@ -77,10 +86,17 @@ class Vacater:
             if not whole:
                 return
 
-    def _is_mirrored(self, numbers: list[int], system: SystemMover) -> bool:
-        """True if records change that $MFTMirr repeats, and there is room to let the boot sector switch them."""
-        concerned = system.mirrored > FIRST_USER or numbers[0] < system.mirrored
-        return concerned and self.room.left >= self.busy.total + system.needed
+    @property
+    def _front_holds_files(self) -> bool:
+        """True if records of files come to another place together with those of $MFT and its mirror."""
+        return self.tx.lasting and self.ground.mirrored > FIRST_USER
+
+    def _grown(self, numbers: list[int]) -> list[int]:
+        """Make $MFT longer before all else; one file that can move after that, as its records are elsewhere."""
+        self.ground.ledger.add_records()
+        mirrored, mft = self.ground.mirrored, self.ground.mft
+        elsewhere = (number for number in numbers if min(load(mft, number).records) >= mirrored)
+        return list(islice(elsewhere, 1)) or numbers[:1]
 
     def _full(self, done: int) -> bool:
         """True if the batch should end; what was taken is entered now and then, so that the transaction knows.
@@ -92,5 +108,6 @@ class Vacater:
         ledger = self.ground.ledger
         if done == 0:
             return False
-        used_up = bool(self.ground.desk.spent) and not ledger.has_free_record()
+        scarce = not ledger.has_free_records(_RECORDS if self._front_holds_files else 1)
+        used_up = scarce and (bool(self.ground.desk.spent) or self._front_holds_files)
         return self.tx.full or used_up or ledger.pending > max(_SMALL, done)
