@@ -66,6 +66,25 @@ def test_cuts_and_units_agree_with_sets(made: list[tuple[int, int]], span: tuple
 
 
 @quick
+@given(pairs, st.lists(st.tuples(st.integers(0, LIMIT), st.integers(1, 9)), max_size=8), st.integers(1, 17))
+def test_rows_agree_with_sets(made: list[tuple[int, int]], runs: list[tuple[int, int]], unit: int) -> None:
+    extents, wanted = Extents(made), model(made)
+    rows = np.array(runs, dtype=np.int64).reshape(-1, 2)
+    each = [set(range(start, start + length)) for start, length in runs]
+    assert extents.touches(rows[:, 0], rows[:, 1]).tolist() == [bool(bytes_ & wanted) for bytes_ in each]
+    assert members(Extents.from_rows(rows)) == set().union(*each)
+    assert Extents.from_rows(extents.rows) == extents
+    assert Extents.union([extents, *(Extents.from_rows(row[np.newaxis]) for row in rows)]) == (
+        extents | Extents.from_rows(rows)
+    )
+    assert members(extents.in_units(unit)) == {byte // unit for byte in wanted}
+
+
+def test_the_union_of_nothing_is_empty() -> None:
+    assert Extents.union([]) == Extents()
+
+
+@quick
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 9), st.integers(0, 50))
 def test_a_mask_survives_the_round_trip(mask: list[bool], unit: int, base: int) -> None:
     array = np.array(mask, dtype=np.bool_)

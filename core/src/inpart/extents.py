@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Pairs = NDArray[np.int64]
 
+_NOTHING: Pairs = np.empty((0, 2), dtype=np.int64)
+
 
 class Extents:
     """A set of bytes of a volume as sorted, disjoint, non-touching half-open runs ``[start, end)``.
@@ -38,8 +40,18 @@ class Extents:
         return cls(((start, end),))
 
     @classmethod
-    def from_starts(cls, starts: NDArray[Any], length: int) -> Extents:
-        """Runs of ``length`` bytes at each of ``starts``."""
+    def union(cls, parts: Iterable[Extents]) -> Extents:
+        """All bytes of several sets."""
+        return cls(np.concatenate([_NOTHING, *(part.array for part in parts)]))
+
+    @classmethod
+    def from_rows(cls, rows: Pairs) -> Extents:
+        """``rows`` are start and length, shape (n, 2)."""
+        return cls.from_starts(rows[:, 0], rows[:, 1])
+
+    @classmethod
+    def from_starts(cls, starts: NDArray[Any], length: int | NDArray[Any]) -> Extents:
+        """Runs of ``length`` bytes at each of ``starts``; or each of a length of its own."""
         first = np.asarray(starts, dtype=np.int64)
         return cls(np.stack([first, first + length], axis=1))
 
@@ -48,6 +60,11 @@ class Extents:
         """Runs where ``mask`` is true; element i stands for the bytes ``[base + i * unit, base + (i + 1) * unit)``."""
         edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
         return cls._of(edges.reshape(-1, 2).astype(np.int64) * unit + base)
+
+    @property
+    def rows(self) -> Pairs:
+        """Start and length of each run, shape (n, 2)."""
+        return np.stack([self.array[:, 0], self.array[:, 1] - self.array[:, 0]], axis=1)
 
     def to_mask(self, unit: int, count: int, base: int = 0) -> NDArray[np.bool_]:
         """A mask of ``count`` units from ``base`` on, true where a unit has at least one byte of the set."""
@@ -139,6 +156,10 @@ class Extents:
         shrunk[:, 1] -= shrunk[:, 1] % unit
         return Extents._of(shrunk[shrunk[:, 0] < shrunk[:, 1]])
 
+    def in_units(self, unit: int) -> Extents:
+        """The numbers of the units that have at least one byte of the set."""
+        return Extents(self.align_out(unit).array // unit)
+
     def split(self, step: int) -> Pairs:
         """All runs cut at multiples of ``step``: shape (m, 2), start and end, in order."""
         if not self:
@@ -153,6 +174,14 @@ class Extents:
     def covers(self, other: Extents) -> bool:
         """True if every byte of ``other`` is in the set."""
         return not other - self
+
+    def touches(self, starts: Pairs, lengths: Pairs) -> NDArray[np.bool_]:
+        """Which runs have a byte in the set; ``starts`` and ``lengths`` have shape (n,)."""
+        if not self:
+            return np.zeros(len(starts), dtype=np.bool_)
+        index = np.searchsorted(self.array[:, 1], starts, side="right")
+        first = self.array[np.minimum(index, len(self) - 1), 0]
+        return np.asarray((index < len(self)) & (first < starts + lengths))
 
     def contains(self, offset: int) -> bool:
         """True if the byte at ``offset`` is in the set."""
@@ -205,7 +234,7 @@ class Runs:
     def extents(self) -> Extents:
         """The bytes that the path touches, holes left out."""
         real = self.array[self.array[:, 0] != self.HOLE]
-        return Extents(np.stack([real[:, 0], real[:, 0] + real[:, 1]], axis=1))
+        return Extents.from_rows(real)
 
     def slice(self, offset: int, length: int) -> Runs:
         """The part of the path from logical byte ``offset`` on, at most ``length`` bytes long."""

@@ -117,7 +117,7 @@ class _Collector:
         """The index of what was found; ``summary`` counts only if the image's description is lost."""
         if not self._complete:
             self._lose(self._chunk, -(-self.first.partition_size // self.first.chunk_size), "the end is missing")
-        extents = Extents(np.concatenate([used.array for used in self._used])) if self._used else Extents()
+        extents = Extents.union(self._used)
         manifest = self._manifest(extents, summary)
         meta = self._meta or Meta(manifest)
         return Index(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -148,10 +148,10 @@ class Picture:
 def layers_of(filesystem: Filesystem) -> dict[Layer, Extents]:
     """What the picture of ``filesystem`` is drawn from. Raises FilesystemDamaged."""
     used = filesystem.allocated()
-    system = _union(area.extents for area in filesystem.system_areas())
+    system = Extents.union(area.extents for area in filesystem.system_areas())
     if not isinstance(filesystem, FilesystemEditor):
         return {Layer.USED: used - system, Layer.SYSTEM: system}
-    container = _union(claim.runs.extents() for claim in filesystem.claims()) - system
+    container = Extents.union(claim.runs.extents() for claim in filesystem.claims()) - system
     bad = filesystem.immovable() - used - system
     return {
         Layer.USED: used - system - container,
@@ -159,10 +159,6 @@ def layers_of(filesystem: Filesystem) -> dict[Layer, Extents]:
         Layer.CONTAINER: container,
         Layer.BAD: bad,
     }
-
-
-def _union(parts: Iterable[Extents]) -> Extents:
-    return Extents(np.concatenate([Extents().array, *(part.array for part in parts)]))
 
 
 def draw(layers: dict[Layer, Extents], size: int, *, columns: int, lines: int) -> Picture:

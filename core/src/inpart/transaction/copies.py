@@ -40,12 +40,12 @@ class Copies:
     def sources(self) -> Extents:
         """The bytes that are read."""
         rows = self.array()
-        return Extents(np.stack([rows[:, 0], rows[:, 0] + rows[:, 2]], axis=1))
+        return Extents.from_starts(rows[:, 0], rows[:, 2])
 
     def targets(self) -> Extents:
         """The bytes that are filled."""
         rows = self.array()
-        return Extents(np.stack([rows[:, 1], rows[:, 1] + rows[:, 2]], axis=1))
+        return Extents.from_rows(rows[:, 1:])
 
     def add(self, source: int, target: int, length: int) -> None:
         """Remember a copy, joined to its neighbours where it goes on from them. No two targets may overlap."""

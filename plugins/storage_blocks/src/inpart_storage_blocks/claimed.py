@@ -36,7 +36,7 @@ def images_in_files(volume: Volume, claims: Sequence[Claim]) -> Assembled:
     if not doubtful:
         return Assembled(tuple(images), {}, flooded=False)
     places = [joined(files).extents().clip(0, volume.size) for files in doubtful]
-    found = assemble(volume, scan(volume, Extents(np.concatenate([place.array for place in places]))))
+    found = assemble(volume, scan(volume, Extents.union(places)))
     known = {image.origin.image_id for image in images}
     for image in found.images:
         if image.base == 0 and image.origin.image_id not in known:

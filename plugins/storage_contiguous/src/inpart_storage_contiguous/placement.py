@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -77,12 +76,6 @@ class Placement:
     def file_sizes(self) -> list[int]:
         """Length of each file in bytes."""
         return [file.total for file in self.files()]
-
-
-def union(parts: Iterable[Extents]) -> Extents:
-    """All bytes of several sets."""
-    arrays = [part.array for part in parts]
-    return Extents(np.concatenate(arrays)) if arrays else Extents()
 
 
 def along(path: Ints, wanted: Ints) -> Ints:

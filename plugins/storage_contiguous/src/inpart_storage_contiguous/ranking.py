@@ -8,7 +8,6 @@ from dataclasses import replace
 from inpart.contracts import Finding, Severity
 from inpart.extents import Extents
 
-from inpart_storage_contiguous.placement import union
 from inpart_storage_contiguous.rebuild import PARTIAL
 from inpart_storage_contiguous.store import ContiguousStore
 
@@ -20,7 +19,7 @@ def is_content_of(store: ContiguousStore, span: Extents, other: ContiguousStore)
     """
     if store is other or other.rebuilt or store.table.created > other.table.created:
         return False
-    images = union(image.extents for image in other.found)
+    images = Extents.union(image.extents for image in other.found)
     return bool(span) and images.shift(other.base).covers(
         Extents([(span.start, span.start + 1), (span.end - 1, span.end)])
     )

@@ -18,7 +18,6 @@ from inpart_storage_contiguous.entries import Entry
 from inpart_storage_contiguous.headers import (
     SegmentHeader,
 )
-from inpart_storage_contiguous.placement import union
 from inpart_storage_contiguous.publishing import claims_of, journal_of, now, put_ends, put_table, wipe
 from inpart_storage_contiguous.rebuild import STRAY, FoundImage
 from inpart_storage_contiguous.structs import (
@@ -83,8 +82,8 @@ class ContiguousStore:
 
     def extents(self) -> Extents:
         if self.moved:
-            return union(claim.runs.extents() for claim in self.moved)
-        return union([self.table.extents(), *(image.extents for image in self.found)])
+            return Extents.union(claim.runs.extents() for claim in self.moved)
+        return Extents.union([self.table.extents(), *(image.extents for image in self.found)])
 
     def open(self, image_id: bytes) -> Volume:
         """The image stream, read-only. Raises NoImageFound; what is missing of a partial image reads as zeros."""
@@ -101,7 +100,7 @@ class ContiguousStore:
         if self.rebuilt and all(image.state == STRAY for image in self.found):
             return StoreChange()
         claims = list(self.moved or claims_of(self.table))
-        taken = union(claim.runs.extents() for claim in claims)
+        taken = Extents.union(claim.runs.extents() for claim in claims)
         for image in self.found:
             if image.remains and not image.extents & taken:
                 claims += image.remains

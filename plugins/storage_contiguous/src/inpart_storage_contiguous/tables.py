@@ -17,7 +17,6 @@ from inpart_storage_contiguous.headers import (
     TableHeader,
     end_signature,
 )
-from inpart_storage_contiguous.placement import union
 from inpart_storage_contiguous.structs import (
     MAX_BLOB,
     MAX_ENTRIES,
@@ -60,7 +59,7 @@ class Table:
         geometry = self.geometry
         controls = [(offset, offset + geometry.toc_size) for offset in self.control_offsets().values()]
         ends = Extents([*controls, (geometry.toc_end_offset, geometry.end)])
-        return union([ends, *(entry.placement.extents for entry in self.entries)])
+        return Extents.union([ends, *(entry.placement.extents for entry in self.entries)])
 
     def control_offsets(self) -> dict[int, int]:
         """Where ``toc_begin`` (as number 0) and every ``inter<n>`` start."""

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from inpart.errors import NoSpace
-from inpart.extents import Extents, Runs
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
-
-
-def in_blocks(extents: Extents, block_size: int) -> Extents:
-    """Extents in units of whole blocks, the smallest that cover the bytes."""
-    return Extents(extents.align_out(block_size).array // block_size)
 
 
 def single_rows(blocks: Numbers | list[int]) -> Numbers:
     """Single blocks as rows of first block and count."""
     numbers = np.array(blocks, dtype=np.int64)
     return np.stack([numbers, np.ones_like(numbers)], axis=1)
-
-
-def run_rows(runs: Runs, block_size: int) -> Numbers:
-    """Rows of first block and count."""
-    return runs.array // block_size
-
-
-def rows_of(extents: Extents) -> Numbers:
-    """Extents of block numbers as rows of first block and count."""
-    pairs = extents.array
-    return np.stack([pairs[:, 0], pairs[:, 1] - pairs[:, 0]], axis=1)
-
-
-def extents_of(rows: Numbers) -> Extents:
-    """Rows of first block and count as a set of block numbers."""
-    return Extents(np.stack([rows[:, 0], rows[:, 0] + rows[:, 1]], axis=1))
 
 
 class Room:

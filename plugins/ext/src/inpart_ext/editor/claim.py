@@ -8,15 +8,15 @@ takes over blocks of another one is *late*: it is empty until stage RELEASE.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from inpart.contracts import Claim, Edits, Stage
-from inpart.errors import FilesystemUnsupported, NoSpace, UsageError
+from inpart.contracts import Claim, Edits, Stage, checked_claims, in_use
+from inpart.errors import FilesystemUnsupported, UsageError
 from inpart.extents import Extents, Runs
 
-from inpart_ext.editor.blocks import Numbers, Room, extents_of, in_blocks, rows_of, run_rows, single_rows
+from inpart_ext.editor.blocks import Numbers, Room, single_rows
 from inpart_ext.editor.folder import Folder
 from inpart_ext.editor.ground import Ground
 from inpart_ext.editor.records import I_BLOCK_SIZE, Inode, new_inode
@@ -66,27 +66,25 @@ class Claimer:
 
     def claim(self, claims: Sequence[Claim], directory: Runs) -> None:
         """Raises NoSpace, UsageError, FilesystemUnsupported, FilesystemDamaged."""
-        wanted = self._check(claims)
+        wanted = self._check(claims, directory)
         if not wanted:
             return
-        every = _union(in_blocks(claim.runs.extents(), self.block_size) for claim in claims)
-        pool = in_blocks(directory.extents(), self.block_size)
-        if every & pool:
-            raise UsageError("the directory /.inpart and its files are to have the same clusters")
+        every = Extents.union(claim.runs.extents() for claim in claims).in_units(self.block_size)
+        pool = directory.extents().in_units(self.block_size)
         old = {name: self._owned(self.files[name]) for name in wanted if name in self.files}
-        owned = _union(_data(one) for one in old.values())
+        owned = Extents.union(_data(one) for one in old.values())
         self._check_free(every - owned)
         free = self.ground.free()
         self._rooms(pool & free, free - every - pool)
         freed = self.ledger.desk.freed
         for name, claim in wanted.items():
-            rows, before = run_rows(claim.runs, self.block_size), old.get(name)
+            rows, before = claim.runs.array // self.block_size, old.get(name)
             if before is not None and _same(before, claim, rows):
                 continue
             others = (owned | freed) - (_data(before) if before is not None else Extents())
-            self._put(name, claim, rows, before, late=bool(extents_of(rows) & others))
-        self.ledger.take(rows_of(every - owned))
-        self.ledger.give(rows_of(owned - every))
+            self._put(name, claim, rows, before, late=bool(Extents.from_rows(rows) & others))
+        self.ledger.take((every - owned).rows)
+        self.ledger.give((owned - every).rows)
         self._show()
         self.ground.settle()
 
@@ -110,37 +108,26 @@ class Claimer:
             self.ground.store(self.root, self.root_nodes, Stage.SWITCH, self._root_block)
         self.ground.settle()
 
-    def _check(self, claims: Sequence[Claim]) -> dict[bytes, Claim]:
+    def _check(self, claims: Sequence[Claim], directory: Runs) -> dict[bytes, Claim]:
         """The claims by name."""
-        superblock, size = self.ground.superblock, self.block_size
-        area = Extents.span(superblock.data_start, superblock.data_end)
+        superblock = self.ground.superblock
         for claim in claims:
-            if (claim.runs.array % size).any() or not area.covers(claim.runs.extents()):
-                raise UsageError(f"{claim.name} is to be put where no clusters are")
-            if claim.size < 0 or claim.runs.total != -(-claim.size // size) * size:
-                raise UsageError(f"{claim.name} has {claim.size} bytes and {claim.runs.total} bytes of clusters")
             if claim.size > _SMALL_FILE and not superblock.has(RoCompat.LARGE_FILE):
                 raise FilesystemUnsupported(
                     f"{claim.name} would have {claim.size} bytes, and the file system has no large_file",
                     hint="choose a smaller file size limit",
                 )
-        wanted = {_key(claim.name): claim for claim in claims}
-        total = sum(claim.runs.total for claim in claims)
-        if len(wanted) < len(claims) or _union(claim.runs.extents() for claim in claims).total != total:
-            raise UsageError("two files are to have the same name or the same clusters")
-        return wanted
+        area = superblock.data_start, superblock.data_end
+        return checked_claims(claims, directory, area, self.block_size, _key)
 
     def _check_free(self, blocks: Extents) -> None:
         """Raise NoSpace if one of ``blocks`` is in use."""
-        taken = blocks & in_blocks(self.ground.used, self.block_size)
+        taken = blocks & self.ground.used.in_units(self.block_size)
         if taken:
-            raise NoSpace(
-                f"block {taken.start} is to be claimed, but it is in use",
-                hint="the file system has changed meanwhile; repeat the command",
-            )
+            raise in_use(f"block {taken.start}")
 
     def _rooms(self, pool: Extents, others: Extents) -> None:
-        self._pool, self._others = Room(rows_of(pool)), Room(rows_of(others))
+        self._pool, self._others = Room(pool.rows), Room(others.rows)
 
     def _meta(self) -> int:
         """A block for the directory or a tree: one that is meant for it, or the lowest that is free."""
@@ -222,13 +209,8 @@ def _key(name: str) -> bytes:
     return key
 
 
-def _union(parts: Iterable[Extents]) -> Extents:
-    arrays = [part.array for part in parts]
-    return Extents(np.concatenate(arrays)) if arrays else Extents()
-
-
 def _data(owned: _Owned) -> Extents:
-    return extents_of(owned.rows[:, [PHYSICAL, COUNT]])
+    return Extents.from_rows(owned.rows[:, [PHYSICAL, COUNT]])
 
 
 def _same(owned: _Owned, claim: Claim, rows: Numbers) -> bool:

@@ -11,7 +11,7 @@ from inpart.extents import Extents
 
 from inpart_ext.bitmaps import Bitmaps
 from inpart_ext.editor.accounts import Accounts
-from inpart_ext.editor.blocks import Numbers, in_blocks, single_rows
+from inpart_ext.editor.blocks import Numbers, single_rows
 from inpart_ext.editor.folder import Folder
 from inpart_ext.editor.guard import check_editable
 from inpart_ext.editor.ledger import Ledger
@@ -112,7 +112,7 @@ class Ground:
         Blocks that this transaction has filled already are filled again: taken later, they would be marked as used in a
         later stage than the inode leads to them, because the bitmap has been changed for RELEASE meanwhile.
         """
-        before, fresh = folder.rows, in_blocks(self.tx.fresh, self.block_size)
+        before, fresh = folder.rows, self.tx.fresh.in_units(self.block_size)
         content, replaced = folder.store(take, fresh)
         again = [block for block in content if fresh.contains(block)]
         for block in again:

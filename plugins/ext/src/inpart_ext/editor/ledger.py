@@ -16,7 +16,7 @@ from inpart.extents import Extents
 from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import Bitmaps
-from inpart_ext.editor.blocks import Numbers, extents_of
+from inpart_ext.editor.blocks import Numbers
 from inpart_ext.editor.counts import with_counts
 from inpart_ext.features import Incompat
 from inpart_ext.groups import Groups
@@ -276,7 +276,7 @@ def _joined(rows: list[Numbers]) -> Extents:
     if not rows:
         return Extents()
     every = np.concatenate(rows)
-    found = extents_of(every)
+    found = Extents.from_rows(every)
     if found.total != int(every[:, 1].sum()):
         raise FilesystemDamaged("a block is used twice", hint=_HINT)
     return found

@@ -7,9 +7,8 @@ from inpart.contracts import Stage
 from inpart.extents import Extents
 from inpart.units import MIB
 
-from inpart_ext.editor.blocks import Numbers, Room, in_blocks, single_rows
+from inpart_ext.editor.blocks import Numbers, Room, single_rows
 from inpart_ext.editor.ground import Ground, rows_of_pieces
-from inpart_ext.editor.ownership import inside
 from inpart_ext.editor.records import Inode
 from inpart_ext.editor.trees import COUNT, LOGICAL, PHYSICAL, UNWRITTEN, build
 from inpart_ext.nodes import Nodes, Pieces
@@ -28,7 +27,7 @@ class Mover:
         self.region = region
         self.room = room
         self.given = 0
-        self._rewritten = in_blocks(ground.tx.fresh, ground.block_size)
+        self._rewritten = ground.tx.fresh.in_units(ground.block_size)
 
     def move_attributes(self, block: int, owners: list[int]) -> None:
         """Move a block of extended attributes, for all inodes that share it. Raises NoSpace."""
@@ -72,12 +71,12 @@ class Mover:
 
     def _give(self, rows: Numbers) -> None:
         self.ground.ledger.give(rows)
-        self.given += int(rows[inside(self.region, rows[:, 0], rows[:, 1]), 1].sum())
+        self.given += int(rows[self.region.touches(rows[:, 0], rows[:, 1]), 1].sum())
 
     def _parted(self, rows: Numbers, limit: int) -> tuple[Numbers, Numbers, bool]:
         """What stays, what leaves now, and whether all leaves."""
         pieces = _cut(rows, self.region)
-        mask = inside(self.region, pieces[:, PHYSICAL], pieces[:, COUNT])
+        mask = self.region.touches(pieces[:, PHYSICAL], pieces[:, COUNT])
         before = np.cumsum(pieces[:, COUNT] * mask) - pieces[:, COUNT] * mask
         leaves = mask & (before < limit)
         whole = pieces[leaves]
@@ -103,7 +102,7 @@ class Mover:
         skip = np.cumsum(arrived[:, COUNT]) - arrived[:, COUNT]
         skip -= (np.cumsum(leave[:, COUNT]) - leave[:, COUNT])[starts]
         sources = leave[starts, PHYSICAL] + skip
-        anew = inside(self._rewritten, sources, arrived[:, COUNT])
+        anew = self._rewritten.touches(sources, arrived[:, COUNT])
         rows = zip(sources.tolist(), arrived.tolist(), anew.tolist(), strict=True)
         for source, (_, target, count, unwritten), rewritten in rows:
             if unwritten:
@@ -123,7 +122,7 @@ class Mover:
         old, new = _numbers(leave), _numbers(arrived)
         order = np.argsort(old)
         old, new = old[order], new[order]
-        moves = inside(self.region, nodes.block, np.ones_like(nodes.block))
+        moves = self.region.touches(nodes.block, np.ones_like(nodes.block))
         content: dict[int, bytes] = {}
         dropped: list[int] = []
         heads = np.frombuffer(inode.i_block, dtype="<u4").astype(np.int64)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
-from inpart_ext.editor.blocks import Numbers, extents_of
+from inpart_ext.editor.blocks import Numbers
 from inpart_ext.features import Compat, Incompat
 from inpart_ext.groups import Groups
 from inpart_ext.inodes import InodeTable
@@ -17,8 +16,6 @@ from inpart_ext.mapping import map_inodes
 from inpart_ext.quota import quota_inodes
 from inpart_ext.structs import ROOT_INO
 from inpart_ext.superblock import Superblock
-
-_HINT = "run e2fsck on it first"
 
 
 @dataclass(frozen=True)
@@ -69,33 +66,15 @@ def find_owners(table: InodeTable, region: Extents) -> Owners:
         live = window.pick((window.links > 0) & ~is_fixed(table.superblock, window.numbers))
         mapping = map_inodes(table.volume, live).require_sound()
         pieces, nodes = mapping.pieces, mapping.nodes
-        hit = inside(region, pieces.physical, pieces.length)
-        tree = inside(region, nodes.block, np.ones_like(nodes.block))
-        total += (extents_of(np.stack([pieces.physical[hit], pieces.length[hit]], axis=1)) & region).total
+        hit = region.touches(pieces.physical, pieces.length)
+        tree = region.touches(nodes.block, np.ones_like(nodes.block))
+        total += (Extents.from_starts(pieces.physical[hit], pieces.length[hit]) & region).total
         total += int(tree.sum())
         numbers.append(live.numbers[np.concatenate([pieces.owner[hit], nodes.owner[tree]])])
         acl = live.file_acl
-        shared = (acl > 0) & inside(region, acl, np.ones_like(acl))
+        shared = (acl > 0) & region.touches(acl, np.ones_like(acl))
         attributes.append(np.stack([acl[shared], live.numbers[shared]], axis=1))
     pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *attributes])
     total += len(np.unique(pairs[:, 0]))
     found = np.concatenate([np.empty(0, dtype=np.int64), *numbers])
     return Owners(np.unique(found), pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], total)
-
-
-def check_complete(owners: Owners, expected: int) -> None:
-    """Raise FilesystemDamaged if blocks in the region belong to nobody, or to several."""
-    if owners.total == expected:
-        return
-    what = "belong to no file" if owners.total < expected else "are not marked as used or belong to several files"
-    raise FilesystemDamaged(f"{abs(expected - owners.total)} used blocks {what}", hint=_HINT)
-
-
-def inside(region: Extents, starts: Numbers, counts: Numbers) -> NDArray[np.bool_]:
-    """Which runs of blocks have a block in ``region``."""
-    if not region:
-        return np.zeros(len(starts), dtype=bool)
-    index = np.searchsorted(region.array[:, 1], starts, side="right")
-    known = index < len(region)
-    first = region.array[np.minimum(index, len(region) - 1), 0]
-    return np.asarray(known & (first < starts + counts))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from inpart.contracts import Edits, Vacated
+from inpart.contracts import Edits, Vacated, require_owners, require_room
 from inpart.errors import NoSpace
 from inpart.extents import Extents
-from inpart.units import MIB, format_size
+from inpart.units import MIB
 
-from inpart_ext.editor.blocks import Room, in_blocks, rows_of
+from inpart_ext.editor.blocks import Room
 from inpart_ext.editor.ground import Ground
 from inpart_ext.editor.mover import Mover
-from inpart_ext.editor.ownership import Owners, check_complete, find_owners, fixed_blocks
+from inpart_ext.editor.ownership import Owners, find_owners, fixed_blocks
 from inpart_ext.mapping import map_inodes
 
 _STEP = 32 * MIB
@@ -29,20 +29,13 @@ class Vacater:
         self.tx = tx
         self.ground = Ground(tx)
         self.size = self.ground.block_size
-        self.region = in_blocks(region, self.size)
-        used = in_blocks(self.ground.used, self.size) & self.region
-        fixed = in_blocks(fixed_blocks(self.ground.table, self.ground.groups), self.size)
+        self.region = region.in_units(self.size)
+        used = self.ground.used.in_units(self.size) & self.region
+        fixed = fixed_blocks(self.ground.table, self.ground.groups).in_units(self.size)
         self.busy = used - fixed
-        holes = rows_of(self.ground.free() - self.region - in_blocks(avoid, self.size))
+        holes = (self.ground.free() - self.region - avoid.in_units(self.size)).rows
         holes = holes[np.argsort(-holes[:, 1], kind="stable")]
-        room = int(holes[:, 1].sum())
-        if self.busy.total > room:
-            missing = format_size((self.busy.total - room) * self.size)
-            raise NoSpace(
-                f"{self.busy.total} blocks ({format_size(self.busy.total * self.size)}) have to move, "
-                f"but only {room} ({format_size(room * self.size)}) are free elsewhere",
-                hint=f"free {missing} on the file system",
-            )
+        require_room(self.busy.total, int(holes[:, 1].sum()), self.size, "blocks")
         self.room = Room(holes[:_MAX_HOLES])
 
     def run(self) -> Vacated:
@@ -50,7 +43,7 @@ class Vacater:
         if not self.busy:
             return Vacated(0, 0)
         owners = find_owners(self.ground.table, self.busy)
-        check_complete(owners, self.busy.total)
+        require_owners(owners.total, self.busy.total, unit="blocks", checker="e2fsck")
         mover = Mover(self.ground, self.busy, self.room)
         try:
             self._move(owners, mover)

@@ -7,8 +7,7 @@ from itertools import chain, pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from inpart.contracts import Edits, Stage
-from inpart.errors import NoSpace
+from inpart.contracts import Edits, Stage, in_use
 from inpart.extents import Extents, Runs
 
 from inpart_fat.editor.marks import Marks
@@ -131,7 +130,4 @@ def check_free(writer: TableWriter, extents: Extents) -> None:
         used = window[writer.table.at(window) != 0]
         if len(used):
             offset = writer.geometry.offset(int(used[0]))
-            raise NoSpace(
-                f"cluster {used[0]} at byte {offset} is to be claimed, but it is in use",
-                hint="the file system has changed meanwhile; repeat the command",
-            )
+            raise in_use(f"cluster {used[0]} at byte {offset}")

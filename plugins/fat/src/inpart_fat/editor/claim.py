@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import numpy as np
-from inpart.contracts import Claim, Stage
+from inpart.contracts import Claim, Stage, checked_claims
 from inpart.errors import FilesystemUnsupported, UsageError
 from inpart.extents import Extents, Runs
 
@@ -44,14 +44,12 @@ class Claimer:
 
     def claim(self, claims: Sequence[Claim], directory: Runs) -> None:
         """Raises NoSpace, UsageError, FilesystemUnsupported, FilesystemDamaged."""
-        wanted = self._check(claims)
+        wanted = self._check(claims, directory)
         if not wanted:
             return
         old = {name: claim_of(self.fs, self.files[name]) for name in wanted if name in self.files}
         owned = _union(old.values())
         reserved = _union(claims) | directory.extents()
-        if reserved.total < _union(claims).total + directory.extents().total:
-            raise UsageError(f"the directory /{NAME} and its files are to have the same clusters")
         check_free(self.writer, _union(claims) - owned)
         late = {name for name, claim in wanted.items() if self._is_late(claim, old.get(name), owned)}
         home = Home(self.fs, self.writer, self.store, self.when, reserved)
@@ -92,10 +90,8 @@ class Claimer:
             self.writer.free(window)
         self.writer.count()
 
-    def _check(self, claims: Sequence[Claim]) -> dict[str, Claim]:
+    def _check(self, claims: Sequence[Claim], directory: Runs) -> dict[str, Claim]:
         """The claims by lower-case name."""
-        geometry, size = self.geometry, self.geometry.cluster_size
-        area = Extents.span(geometry.data_start, geometry.data_end)
         for claim in claims:
             check_name(claim.name)
             if claim.size > MAX_FILE:
@@ -103,15 +99,8 @@ class Claimer:
                     f"{claim.name} would have {claim.size} bytes, a file on FAT can have {MAX_FILE}",
                     hint="choose a smaller file size limit",
                 )
-            skewed = (claim.runs.array - (geometry.data_start, 0)) % size
-            if skewed.any() or not area.covers(claim.runs.extents()):
-                raise UsageError(f"{claim.name} is to be put where no clusters are")
-            if claim.runs.total != -(-claim.size // size) * size:
-                raise UsageError(f"{claim.name} has {claim.size} bytes and {claim.runs.total} bytes of clusters")
-        wanted = {claim.name.lower(): claim for claim in claims}
-        if len(wanted) < len(claims) or _union(claims).total != sum(claim.runs.total for claim in claims):
-            raise UsageError("two files are to have the same name or the same clusters")
-        return wanted
+        area = self.geometry.data_start, self.geometry.data_end
+        return checked_claims(claims, directory, area, self.geometry.cluster_size, str.lower)
 
     def _is_late(self, claim: Claim, old: Claim | None, owned: Extents) -> bool:
         """True if the file takes clusters that another one has, or had when the transaction began."""
@@ -146,4 +135,4 @@ class Claimer:
 
 def _union(claims: Iterable[Claim]) -> Extents:
     """Every byte of the files."""
-    return Extents(np.concatenate([np.empty((0, 2), np.int64), *(claim.runs.extents().array for claim in claims)]))
+    return Extents.union(claim.runs.extents() for claim in claims)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from inpart.errors import FilesystemDamaged, NoSpace
+from inpart.contracts import require_room
+from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
-from inpart.units import SECTOR, format_size
+from inpart.units import SECTOR
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
@@ -72,13 +73,7 @@ class Region:
         if table.geometry.fat_bits == 12:
             self._spare_shared_bytes(table)
         self.left = sum(map(len, self.busy.marked()))
-        room = sum(map(len, self.free.marked()))
-        if self.left > room:
-            raise NoSpace(
-                f"{self.left} clusters ({format_size(self.left * self.cluster_size)}) have to move, "
-                f"but only {room} ({format_size(room * self.cluster_size)}) are free elsewhere",
-                hint=f"free {format_size((self.left - room) * self.cluster_size)} on the file system",
-            )
+        require_room(self.left, sum(map(len, self.free.marked())), self.cluster_size)
 
     def _sort(self, geometry: Geometry, first: int, entries: Entries, places: tuple[Extents, Extents]) -> None:
         """Mark what of a window of the table has to move, and what can be filled."""
