@@ -11,6 +11,7 @@ from inpart.operations.aids import refresh_aids
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.journals import Unfinished, find_unfinished
 from inpart.operations.partition import Mounted
+from inpart.operations.protection import mend_tables
 from inpart.operations.restore import RestoreOptions, RestoreReport, restore_opened
 from inpart.operations.session import Session, uninterruptible
 from inpart.operations.stores import EVERY, locate
@@ -58,6 +59,8 @@ def _resume(session: Session, address: str, *, thorough: bool, discard: bool, dr
         sectors, discarded = _replay_all(target, found, discard=discard)
         restored = _go_on(session, target, found.restore) if found.restore else None
         _clean_up(session, target)
+        if discarded:
+            mend_tables(session, target.volume)
         return ResumeReport(len(found.journals) - discarded, sectors, restored, discarded=discarded)
 
 
