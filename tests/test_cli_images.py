@@ -45,6 +45,11 @@ SHOWN = {
     "row", "manifest", "stream_size", "partition_size", "used_extents", "highest_used", "system_areas", "digest",
 }  # fmt: skip
 
+NOISE = 3_000_000
+"""Bytes that no encoding makes smaller."""
+CHUNK = 65536
+"""Of so small a partition; what is nothing but zeros is not stored."""
+
 Call = Callable[..., Any]
 
 
@@ -53,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A FAT32 partition with two images."""
     folder = tmp_path_factory.mktemp("made")
     card = folder / "card.img"
-    content = np.random.default_rng(5).integers(0, 256, 3_000_000, dtype=np.uint8).tobytes()
+    content = np.random.default_rng(5).integers(0, 256, NOISE, dtype=np.uint8).tobytes()
     (folder / "noise").write_bytes(content)
     subprocess.run(["mkfs.fat", "-F", "32", "-n", "CARD", "-C", card, "65536"], check=True, capture_output=True)
     subprocess.run(["mcopy", "-i", card, folder / "noise", "::/noise"], check=True)
@@ -127,7 +132,10 @@ def test_keys_of_what_writes(call: Call, card: str, tmp_path: Path) -> None:
     assert (set(planned), planned["dry_run"], planned["stored_bytes"]) == (CREATED, True, 0)
     created = call("create", card, "--name", "tuesday", "--encoding", "store")
     assert (set(created), created["dry_run"]) == (CREATED, False)
-    assert created["image_bytes"] > 0 < created["stored_bytes"]
+    probed, unit = call("probe", card), call("probe", card)["cluster_size"]
+    assert created["image_bytes"] == probed["data_start"] + -(-NOISE // unit) * unit + unit  # the root has one cluster
+    most = NOISE + 6 * CHUNK  # the boot sector, what is used of each table, both ends of the file; frames and index
+    assert NOISE < created["stored_bytes"] < most < created["image_bytes"] <= created["upper_bytes"]
     exported = call("export", card, "tuesday", "--to", str(tmp_path / "tuesday.ipi"))
     assert set(exported) == {"image_id", "name", "stored_bytes", "place", "dry_run"}
     assert exported["stored_bytes"] == (tmp_path / "tuesday.ipi").stat().st_size
@@ -164,13 +172,15 @@ def test_a_flipped_bit_is_an_integrity_failure(call: Call, card: str) -> None:
     assert not verified["ok"]
     assert all(set(finding) >= {"severity", "code", "where", "message"} for finding in verified["findings"])
     assert all(isinstance(start, int) for finding in verified["findings"] for start, _ in finding.get("extents", []))
-    assert "/noise" in {finding["where"] for finding in verified["findings"]}
+    chunk, file = verified["findings"]
+    ((_, size),) = chunk["extents"]
+    assert (chunk["code"], size, file["code"], file["where"]) == ("image.chunk", CHUNK, "image.file-damaged", "/noise")
     assert call("verify", card, "shipped")["ok"]
     assert call("restore", card, "monday", code=ExitCode.INTEGRITY)["error"]["exit_code"] == ExitCode.INTEGRITY
     incomplete = call("restore", card, "monday", "--allow-incomplete", code=ExitCode.INCOMPLETE)
     assert set(incomplete) == RESTORED
-    assert "/noise" in incomplete["affected"]
-    assert 0 < incomplete["lost_bytes"] <= incomplete["image_bytes"]
+    assert incomplete["affected"] == ["/noise"]
+    assert incomplete["lost_bytes"] == CHUNK
     whole = call("restore", card, "shipped", "--allow-incomplete")
     assert (whole["lost_bytes"], whole["affected"]) == (0, [])
 
