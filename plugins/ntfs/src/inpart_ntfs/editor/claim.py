@@ -6,16 +6,15 @@ of another one is *late*: its new record is empty until stage RELEASE, when the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from inpart.contracts import Claim, Edits, Stage
-from inpart.errors import NoSpace, UsageError
+from inpart.contracts import Claim, Edits, Stage, checked_claims, in_use
+from inpart.errors import UsageError
 from inpart.extents import Extents, Runs
 
 from inpart_ntfs.attributes import parse_record
-from inpart_ntfs.editor.clusters import Numbers, Room, extents_of, in_clusters, rows_of, run_rows
+from inpart_ntfs.editor.clusters import NO_ROWS, Numbers, Room
 from inpart_ntfs.editor.drafts import Draft, load, new_draft
 from inpart_ntfs.editor.files import Maker, content, empty_index, entry_of, name_key, resized, stored_name
 from inpart_ntfs.editor.folder import Folder
@@ -60,31 +59,30 @@ class Claimer:
 
     def claim(self, claims: Sequence[Claim], directory: Runs) -> None:
         """Raises NoSpace, UsageError, FilesystemUnsupported, FilesystemDamaged."""
-        wanted = self._check(claims)
-        every = _union(in_clusters(claim.runs.extents(), self.size) for claim in claims)
-        pool = in_clusters(directory.extents(), self.size)
-        if every & pool:
-            raise UsageError("the directory /.inpart and its files are to have the same clusters")
+        area = 0, self.ground.boot.data_end
+        wanted = checked_claims(claims, directory, area, self.size, stored_name)
+        every = Extents.union(claim.runs.extents() for claim in claims).in_units(self.size)
+        pool = directory.extents().in_units(self.size)
         old = {name: owned_file(self.ground, self.files[name]) for name in wanted if name in self.files}
-        owned = _union(extents_of(one.rows) for one in old.values())
+        owned = Extents.union(Extents.from_rows(one.rows) for one in old.values())
         self._check_free(every - owned)
         changed = {name: claim for name, claim in wanted.items() if not self._is_so(old.get(name), claim)}
         if not changed:
             return
         free = self.ground.free()
-        self.supply = _Supply(self.ground, Room(rows_of(pool & free)))
-        self.ground.room = Room(rows_of(free - every - pool))
+        self.supply = _Supply(self.ground, Room((pool & free).rows))
+        self.ground.room = Room((free - every - pool).rows)
         if self.home is None:
             renew_front(self.ground)
         home = self.home or self._new_home()
         freed = self.ground.desk.freed
         for name, claim in changed.items():
-            rows, before = run_rows(claim.runs, self.size), old.get(name)
-            others = (owned | freed) - (extents_of(before.rows) if before is not None else Extents())
-            late = bool(extents_of(rows) & others)
+            rows, before = claim.runs.array // self.size, old.get(name)
+            others = (owned | freed) - (Extents.from_rows(before.rows) if before is not None else Extents())
+            late = bool(Extents.from_rows(rows) & others)
             self._put(home, name, claim, rows, before=before, late=late)
-        self.ledger.take(rows_of(every - owned))
-        self.ledger.give(rows_of(owned - every))
+        self.ledger.take((every - owned).rows)
+        self.ledger.give((owned - every).rows)
         self._show(home)
         self.ledger.settle()
 
@@ -114,28 +112,11 @@ class Claimer:
             store(self.ground, self.home.draft)
         self.ledger.settle()
 
-    def _check(self, claims: Sequence[Claim]) -> dict[bytes, Claim]:
-        """The claims by name."""
-        area = Extents.span(0, self.ground.boot.data_end)
-        for claim in claims:
-            if (claim.runs.array % self.size).any() or not area.covers(claim.runs.extents()):
-                raise UsageError(f"{claim.name} is to be put where no clusters are")
-            if claim.size < 0 or claim.runs.total != -(-claim.size // self.size) * self.size:
-                raise UsageError(f"{claim.name} has {claim.size} bytes and {claim.runs.total} bytes of clusters")
-        wanted = {stored_name(claim.name): claim for claim in claims}
-        total = sum(claim.runs.total for claim in claims)
-        if len(wanted) < len(claims) or _union(claim.runs.extents() for claim in claims).total != total:
-            raise UsageError("two files are to have the same name or the same clusters")
-        return wanted
-
     def _check_free(self, clusters: Extents) -> None:
         """Raise NoSpace if one of ``clusters`` is in use."""
-        taken = clusters & in_clusters(self.ground.used, self.size)
+        taken = clusters & self.ground.used.in_units(self.size)
         if taken:
-            raise NoSpace(
-                f"cluster {taken.start} is to be claimed, but it is in use",
-                hint="the file system has changed meanwhile; repeat the command",
-            )
+            raise in_use(f"cluster {taken.start}")
 
     def _is_so(self, owned: Owned | None, claim: Claim) -> bool:
         if owned is None:
@@ -192,7 +173,7 @@ class Claimer:
 
     def _without_content(self, draft: Draft, image: bytes) -> bytes:
         """A record like ``image`` whose file is empty; if its content stands last, the rest is as it will be."""
-        empty = content(rows_of(Extents()), 0)
+        empty = content(NO_ROWS, 0)
         last = parse_record(draft.number, image, self.ground.boot.clusters).attributes[-1]
         if last.type != AttributeType.DATA:
             others = [one for one in draft.attributes if one.type != AttributeType.DATA]
@@ -215,8 +196,3 @@ class Claimer:
     def _store_root(self) -> None:
         self.root.store(self.ground.room.take)
         store(self.ground, self.root.draft)
-
-
-def _union(parts: Iterable[Extents]) -> Extents:
-    arrays = [part.array for part in parts]
-    return Extents(np.concatenate(arrays)) if arrays else Extents()

@@ -9,9 +9,8 @@ from inpart.extents import Extents
 from inpart.units import MIB
 from numpy.typing import NDArray
 
-from inpart_ntfs.editor.clusters import Room, extents_of, in_clusters
+from inpart_ntfs.editor.clusters import Room
 from inpart_ntfs.editor.drafts import DraftAttribute, load
-from inpart_ntfs.editor.ownership import overlapping
 from inpart_ntfs.editor.relocation import COUNT, LCN, aligned, merged, parted, sources
 from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.runs import HOLE
@@ -36,7 +35,7 @@ class Mover:
         self.region = region
         self.room = room
         self.given = 0
-        self._rewritten = in_clusters(ground.tx.fresh, ground.cluster_size)
+        self._rewritten = ground.tx.fresh.in_units(ground.cluster_size)
 
     def move(self, number: int) -> bool:
         """Move a file, or a part of it if it is large; True if nothing is left in the region.
@@ -58,14 +57,14 @@ class Mover:
 
     def rewrite(self, rows: Numbers) -> None:
         """Write these clusters, rows of vcn, lcn, count, again instead of copying what was there before all edits."""
-        self._rewritten |= extents_of(rows[:, LCN:])
+        self._rewritten |= Extents.from_rows(rows[:, LCN:])
 
     def touches(self, rows: Numbers) -> bool:
         """True if a run list has clusters in the region."""
         if not len(rows):
             return False
         stored = rows[rows[:, LCN] != HOLE]
-        return bool(overlapping(self.region, stored[:, LCN], stored[:, COUNT]).any())
+        return bool(self.region.touches(stored[:, LCN], stored[:, COUNT]).any())
 
     def redirect(self, attribute: DraftAttribute, limit: int) -> Move:
         """Give an attribute other clusters for at most ``limit`` that lie in the region. Raises NoSpace."""
@@ -83,13 +82,13 @@ class Mover:
             self._count(leave[:, LCN:])
 
     def _count(self, rows: Numbers) -> None:
-        self.given += (extents_of(rows) & self.region).total
+        self.given += (Extents.from_rows(rows) & self.region).total
 
     def _copy(self, leave: Numbers, arrived: Numbers) -> None:
         """What was itself filled in this transaction is written again, as a copy takes what was there before it."""
         size, tx = self.ground.cluster_size, self.ground.tx
         begin = sources(leave, arrived)
-        anew = overlapping(self._rewritten, begin, arrived[:, COUNT])
+        anew = self._rewritten.touches(begin, arrived[:, COUNT])
         for source, (_, target, count), again in zip(begin.tolist(), arrived.tolist(), anew.tolist(), strict=True):
             if not again:
                 tx.copy(source * size, target * size, count * size)

@@ -6,7 +6,6 @@ import numpy as np
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
-from inpart_ntfs.editor.ownership import overlapping
 from inpart_ntfs.runs import HOLE, joined
 
 Numbers = NDArray[np.int64]
@@ -19,7 +18,7 @@ MAX_ROWS = 1024
 def parted(rows: Numbers, region: Extents, limit: int) -> tuple[Numbers, Numbers, bool]:
     """What stays, what leaves ``region`` now, at most ``limit`` clusters, and whether nothing is left there."""
     pieces = _cut(rows, region)
-    inside = (pieces[:, LCN] != HOLE) & overlapping(region, pieces[:, LCN], pieces[:, COUNT])
+    inside = (pieces[:, LCN] != HOLE) & region.touches(pieces[:, LCN], pieces[:, COUNT])
     count = pieces[:, COUNT] * inside
     leaves = inside & (np.cumsum(count) - count < limit) & (np.cumsum(inside) <= MAX_ROWS)
     stay, leave = pieces[~leaves], pieces[leaves]
