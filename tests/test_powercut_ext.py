@@ -7,12 +7,16 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 from extediting import tolerable
 from extmaker import e2fsck, ext, make_partition, mounted, run
+from inpart.extents import Extents
 from inpart.testing.cut_kit import PowerCutKit
+from inpart.volume import FileVolume
+from inpart_ext.editor import ExtEditor
 
 RECIPES = {
     recipe.name: recipe
@@ -39,7 +43,22 @@ class TestExt(PowerCutKit):
                 (root / name).parent.mkdir(exist_ok=True)
                 (root / name).write_bytes(content)
             (root / "filler").unlink()
-        return files
+        return files | self._at_the_end(path, dice) if variant == "ext4" else files
+
+    def _at_the_end(self, path: Path, dice: random.Random) -> dict[str, bytes]:
+        """Fill the partition with files, and keep those whole ones that lie at its end."""
+        pieces = {f"piece{number}.bin": dice.randbytes(50_000) for number in range(100)}
+        with mounted(path) as root, suppress(OSError):
+            for name, content in pieces.items():
+                (root / name).write_bytes(content)
+        with FileVolume(path) as volume:
+            tree, end = ExtEditor(volume), Extents.span(int(volume.size * 0.96), volume.size)
+            found = {entry.path[1:]: entry.size for entry in tree.list()}
+            kept = {name for name in pieces if found.get(name) == 50_000 and tree.runs(f"/{name}").extents() & end}
+        with mounted(path) as root:
+            for name in set(pieces) & set(found) - kept:
+                (root / name).unlink()
+        return {name: pieces[name] for name in kept}
 
     def files(self, path: Path) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:

@@ -53,7 +53,7 @@ class FatCuts(PowerCutKit):
             f"dir{number % 3}/a file with a long name {number}.bin": dice.randbytes(dice.choice((700, 5000, 30000)))
             for number in range(12)
         }
-        filler = int(size * 0.95) - sum(map(len, files.values()))
+        filler = int(size * (0.98 if variant == "fat32" else 0.95)) - sum(map(len, files.values()))
         self._put(path, {"filler": bytes(filler)})
         self._put(path, files)
         tool("mdel", "-i", str(path), "::filler")
@@ -95,8 +95,9 @@ class TestFat(FatCuts):
 
 
 class TestFatBlocks(FatCuts):
-    """The same for images in blocks."""
+    """The same for images in blocks, for which no file has to move."""
 
+    vacates: ClassVar[bool] = False
     variants: ClassVar[Sequence[str]] = ("fat12",)
     sample: ClassVar[int] = 4
 

@@ -74,8 +74,20 @@ def _restore_in(volume: Volume, places: Sequence[Runs]) -> tuple[RestoreRecord |
 
 def _near_the_end(volume: Volume) -> list[Journal]:
     """Journals in the last bytes, where the table of contents of a container that is just being made has its own."""
-    start = max(0, volume.size - 2 * journal_size(volume.size) - _TAIL)
-    return list(scan_for_journals(volume, start=align_down(start, SECTOR)))
+    return list(scan_for_journals(volume, start=_tail_of(volume)))
+
+
+def _tail_of(volume: Volume) -> int:
+    """Where the last bytes begin that are searched for journals whatever the file system says."""
+    return align_down(max(0, volume.size - 2 * journal_size(volume.size) - _TAIL), SECTOR)
+
+
+def free_place(volume: Volume, free: Extents, unit: int) -> Runs:
+    """Clusters of ``unit`` bytes for a journal, in ``free`` and where it is always found; empty if there are none."""
+    size = align_up(journal_size(volume.size), unit)
+    tail = free.clip(_tail_of(volume), volume.size).array
+    fitting = tail[tail[:, 1] - tail[:, 0] >= size]
+    return Runs(((int(fitting[-1, 1]) - size, size),)) if len(fitting) else Runs()
 
 
 def _beside_free_space(session: Session, volume: Volume) -> list[Journal]:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from inpart.contracts import Claim, FilesystemEditor, journal_size
 from inpart.errors import FilesystemDamaged, NoSpace
 from inpart.extents import Extents, Runs
-from inpart.operations.journals import JOURNAL
+from inpart.operations.journals import JOURNAL, free_place
 from inpart.operations.partition import Mounted
 from inpart.operations.session import Session, uninterruptible
-from inpart.transaction import Transaction
+from inpart.transaction import Transaction, check_idle
 from inpart.units import align_up, format_size
 
 
@@ -92,12 +92,20 @@ def _journal(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
 
 
 def release_journal(mounted: Mounted) -> None:
-    """Remove ``/.inpart/journal`` if it is there."""
-    if any(claim.name == JOURNAL for claim in mounted.editor().claims()):
-        tx = Transaction(mounted.volume)
-        mounted.editor(tx.view).release([JOURNAL], tx)
-        with uninterruptible():
-            tx.commit(None)
+    """Remove ``/.inpart/journal`` if it is there, under a journal in free clusters at the end, or else in that file.
+
+    Raises UnfinishedJournal, before anything is written, if what the file holds is still to be finished.
+    """
+    editor = mounted.editor()
+    claim = next((claim for claim in editor.claims() if claim.name == JOURNAL), None)
+    if claim is None:
+        return
+    check_idle(mounted.volume, claim.runs)
+    tx = Transaction(mounted.volume)
+    mounted.editor(tx.view).release([JOURNAL], tx)
+    place = free_place(mounted.volume, editor.free(), editor.info.cluster_size)
+    with uninterruptible():
+        tx.commit(place or claim.runs)
 
 
 def _pick(editor: FilesystemEditor, avoid: Extents, wanted: int) -> Runs:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from inpart.contracts import Severity
-from inpart.errors import IntegrityError, NoImageFound
+from inpart.errors import IntegrityError, Interrupted, NoImageFound
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.resume import resume
-from inpart.operations.session import Session
+from inpart.operations.session import QuietProgress, Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.plugins import load
@@ -65,12 +66,25 @@ class Bench:
         return [row.name for row in whole]
 
 
+class _Failing(QuietProgress):
+    """Interrupts a create when it begins to write its image."""
+
+    @contextmanager
+    def phase(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Raises Interrupted."""
+        if name == "imaging":
+            raise Interrupted("in the middle of a create")
+        with super().phase(name, total) as advance:
+            yield advance
+
+
 class PowerCutKit(ABC):
     """C: what must hold after a power cut at any write of an operation."""
 
     variants: ClassVar[Sequence[str]] = ("default",)
     sample: ClassVar[int] = 6
     torn: ClassVar[int] = 2
+    vacates: ClassVar[bool] = True
 
     @abstractmethod
     def make(self, path: Path, variant: str) -> Files:
@@ -97,7 +111,7 @@ class PowerCutKit(ABC):
         """True for what soft updates may leave when nobody resumes: used clusters without an owner."""
 
     def session(self) -> Session:
-        """The plugins that are installed, and the default policy."""
+        """The plugins that are installed, and the default policy; ``vacates`` says that its layout moves files."""
         return Session(load())
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -121,6 +135,8 @@ class PowerCutKit(ABC):
 
     def test_c1_create_with_vacating(self, bench: Bench, cuts: Sample | None) -> None:
         """C1: the first image: files move, the container is made and claimed."""
+        vacated = create(bench.session, str(bench.path), CreateOptions("new", dry_run=True)).vacated
+        assert bool(vacated) == self.vacates, f"C1: {vacated} bytes have to move"
         recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
         self._each(bench, recording, cuts, lambda: self._check_create(bench, "C1"))
 
@@ -169,6 +185,17 @@ class PowerCutKit(ABC):
         bench.create("first", "factory")
         recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
         self._each(bench, recording, cuts, lambda: self._check_wrecked(bench))
+
+    def test_c9_clean_up_of_a_failed_create(self, bench: Bench, cuts: Sample | None) -> None:
+        """C9: a create fails when files have moved already: what it takes back may be cut too, and is resumed."""
+        failing = replace(bench.session, progress=_Failing())
+
+        def create_in_vain(path: str) -> None:
+            with pytest.raises(Interrupted):
+                create(failing, path, CreateOptions("new"))
+
+        recording = self._record(bench, create_in_vain)
+        self._each(bench, recording, cuts, lambda: self._check_create(bench, "C9"))
 
     def _with_images(self, bench: Bench) -> None:
         bench.create("first", "factory")

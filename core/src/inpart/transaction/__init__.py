@@ -1,7 +1,7 @@
 """Transactions: changes that are read through before they happen, the journal that protects them, and its replay."""
 
 from inpart.transaction.area import SMALLEST_AREA, UNIT
-from inpart.transaction.journal import Journal, clear_area, find_journal, retire, scan_for_journals
+from inpart.transaction.journal import Journal, check_idle, clear_area, find_journal, retire, scan_for_journals
 from inpart.transaction.journal_format import JournalState
 from inpart.transaction.replay import replay
 from inpart.transaction.restore_record import (
@@ -20,6 +20,7 @@ __all__ = [
     "RestoreRecord",
     "Transaction",
     "TransactionMisuse",
+    "check_idle",
     "clear_area",
     "clear_restore_record",
     "find_journal",
