@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -33,6 +34,45 @@ def test_round_trip(text: str, data: bytes) -> None:
     for size in (len(data) + 1, len(data) - 1):
         with pytest.raises(IntegrityError):
             encoding.decode(body, size)
+
+
+def _words(seed: int, size: int) -> bytes:
+    """Eight letters each, from a vocabulary of 5000, some of them often."""
+    generator = np.random.default_rng(seed)
+    words = generator.integers(97, 123, (5000, 8), dtype=np.uint8)
+    return words[generator.zipf(1.3, size // 8) % 5000].tobytes()
+
+
+def _packed(seed: int, size: int) -> bytes:
+    """What hardly shrinks any more: 56 bytes of noise behind each word."""
+    rows = np.random.default_rng(seed).integers(0, 256, (size // 64, 64), dtype=np.uint8)
+    rows[:, :8] = np.frombuffer(_words(seed, len(rows) * 8), dtype=np.uint8).reshape(-1, 8)
+    return rows.tobytes()
+
+
+def test_what_hardly_shrinks_is_packed_no_worse_by_less_work() -> None:
+    twice = _packed(1, 3 << 19)
+    for content in (_packed(2, 4 << 20), twice + _packed(3, 1 << 19) + twice):
+        body = PLUGINS.encoding("zstd:3").encode(content)
+        thorough = zstandard.ZstdCompressor(level=3).compress(content)
+        assert body != thorough
+        assert len(body) <= len(thorough) * 1.001
+        assert PLUGINS.encoding("zstd").decode(body, len(content)) == content
+
+
+@pytest.mark.parametrize(
+    ("level", "content"),
+    [
+        (3, _words(1, 4 << 20)),
+        (3, _words(1, 1 << 20) + _packed(1, 1 << 20)),
+        (3, _packed(1, 1 << 19)),
+        (9, _packed(1, 1 << 20)),
+    ],
+    ids=["shrinks", "half of it shrinks", "small", "another level"],
+)
+def test_all_else_is_packed_as_zstd_does_it(level: int, content: bytes) -> None:
+    thorough = zstandard.ZstdCompressor(level=level).compress(content)
+    assert PLUGINS.encoding(f"zstd:{level}").encode(content) == thorough
 
 
 def test_what_zstd_refuses() -> None:

@@ -9,10 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inpart.contracts import API_VERSION
 from inpart.errors import IntegrityError, UsageError
+from inpart.units import KIB, MIB
 from inpart.volume import Buffer
 
 MIN_LEVEL = -7
 MAX_LEVEL = 22
+_TRIED_LEVELS = (3, 4)
+_TRIED_SIZE = MIB
+_PIECES = 16
+_PIECE = 2 * KIB
+_HARDLY = 0.8
 
 
 class ZstdParameters(BaseModel):
@@ -24,7 +30,12 @@ class ZstdParameters(BaseModel):
 
 
 class ZstdEncoding:
-    """Zstandard; encoding id 2. Each thread keeps one compressor and one decompressor and uses them again."""
+    """Zstandard; encoding id 2. Each thread keeps its compressors and one decompressor and uses them again.
+
+    Photos, films and archives hardly shrink, but levels 3 and 4 look for matches in them for as long as in programs.
+    So large data are tried first: if pieces from all over them hardly shrink, level 1's way of looking, with a larger
+    table and window, makes the same size of them in half the time.
+    """
 
     name = "zstd"
     api_version = API_VERSION
@@ -52,11 +63,28 @@ class ZstdEncoding:
         return ZstdEncoding(ZstdParameters(level=level))
 
     def encode(self, data: Buffer) -> bytes:
+        if self._level in _TRIED_LEVELS and len(data) >= _TRIED_SIZE and self._hardly_shrinks(data):
+            return self._quick().compress(data)
         compressor: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
         if compressor is None:
             compressor = zstandard.ZstdCompressor(level=self._level, write_checksum=False, write_content_size=True)
             self._local.compressor = compressor
         return compressor.compress(data)
+
+    def _hardly_shrinks(self, data: Buffer) -> bool:
+        view, step = memoryview(data), len(data) // _PIECES
+        sample = b"".join(view[at : at + _PIECE] for at in range(0, step * _PIECES, step))
+        return len(self._quick().compress(sample)) > _HARDLY * len(sample)
+
+    def _quick(self) -> zstandard.ZstdCompressor:
+        compressor: zstandard.ZstdCompressor | None = getattr(self._local, "quick", None)
+        if compressor is None:
+            parameters = zstandard.ZstdCompressionParameters(
+                compression_level=1, strategy=zstandard.STRATEGY_FAST, hash_log=17, min_match=5, window_log=22,
+                write_checksum=False, write_content_size=True,
+            )  # fmt: skip
+            compressor = self._local.quick = zstandard.ZstdCompressor(compression_params=parameters)
+        return compressor
 
     def decode(self, data: Buffer, size: int) -> bytes:
         decompressor: zstandard.ZstdDecompressor | None = getattr(self._local, "decompressor", None)
