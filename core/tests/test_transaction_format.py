@@ -103,7 +103,7 @@ def test_journal_on_disk_is_what_the_document_says() -> None:
     assert header["payload_crc"] == crc32c(payload)
     raw = zstandard.ZstdDecompressor().decompressobj().decompress(payload)
     plain = struct.pack(f"<{len(raw) // 4}I", *delta(list(struct.unpack(f"<{len(raw) // 4}I", raw)), 1))
-    assert list(struct.iter_unpack("<QII", plain[:48])) == [(1, 3, 0), (2, 1, 4), (17, 1, 4)]
+    assert list(struct.iter_unpack("<QII", plain[:48])) == [(1, 3, 1), (2, 1, 5), (17, 1, 5)]
     first = original[512:1000] + b"x" * 1000 + original[2000:2048]
     last = first[512:988] + b"y" + first[989:1024]
     ninth = original[8704:9000] + b"z" + original[9001:9216]
@@ -177,7 +177,7 @@ def lying(runs: list[tuple[int, int, int]], count: int, **more: int) -> Callable
     ("make", "message"),
     [
         (bomb, "does not have"),
-        (lying([(3, 1, 6)], 1), "does not have"),
+        (lying([(3, 1, 7)], 1), "does not have"),
         (lying([(SIZE // 512, 1, 0)], 1), "does not have"),
         (lying([((1 << 64) - 1, 1, 0)], 1), "does not have"),
         (lying([(3, (1 << 32) - 1, 0)], 1), "does not have"),

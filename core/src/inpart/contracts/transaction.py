@@ -27,18 +27,20 @@ class Stage(IntEnum):
     of its meaning; the bytes of one sector may change in several stages.
     """
 
-    ALLOCATE = 0
+    MARK = 0
+    """Say in the file system's own way that it has to be checked, for those who boot instead of resuming."""
+    ALLOCATE = 1
     """Mark clusters as used, nobody refers to them yet."""
-    LINK = 1
+    LINK = 2
     """Fill in what is not referred to yet: an inode, an entry that follows the end mark of a directory."""
-    SWITCH = 2
+    SWITCH = 3
     """Make one reference, in one sector, point to what is ready."""
-    FOLLOW = 3
+    FOLLOW = 4
     """References that may lag behind the switch: ``..`` entries, second references."""
-    RELEASE = 4
+    RELEASE = 5
     """Mark as free what nobody refers to any more; counters."""
-    PUBLISH = 5
-    """What announces the result to the world: a table of contents."""
+    PUBLISH = 6
+    """What announces the result to the world: a table of contents, and that nothing has to be checked."""
 
 
 class Edits(Protocol):
