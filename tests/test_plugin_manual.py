@@ -106,7 +106,7 @@ def test_the_api_version_is_told() -> None:
 def test_public_modules_exist() -> None:
     promise = section("What you can rely on").split("Everything else")[0]
     names = re.findall(r"`(inpart\.[a-z]+)`", promise)
-    assert len(names) == 9
+    assert len(names) == 10
     for name in names:
         importlib.import_module(name)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from inpart.checksums import blake3_digest
 from inpart.errors import IntegrityError, NoSpace, VolumeError
+from inpart.inflate import inflate
 from inpart.volume import Volume
 
 from inpart_aid_partition.slots import CONTENT_LIMIT, HEAD, MAX_ENTRIES, Entry, Slot
@@ -106,15 +107,10 @@ def _unpacked(stored: bytes, entry: Entry) -> Known:
     """Raises IntegrityError."""
     from inpart.contracts import parse_record  # noqa: PLC0415 - pydantic takes longer to load than a probe runs
 
+    what = f"the record of the partition at byte {entry.partition_start}"
     if blake3_digest(stored) != entry.digest:
-        raise IntegrityError(f"the record of the partition at byte {entry.partition_start} is damaged")
-    expander = zlib.decompressobj()
-    try:
-        content = expander.decompress(stored, entry.content_length + 1)
-    except zlib.error:
-        content = b""
-    if len(content) != entry.content_length:
-        raise IntegrityError(f"the record of the partition at byte {entry.partition_start} is damaged")
+        raise IntegrityError(f"{what} is damaged")
+    content = inflate(stored, entry.content_length, what)
     return Known(parse_record(content), stored, len(content))
 
 

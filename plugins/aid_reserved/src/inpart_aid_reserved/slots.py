@@ -6,13 +6,13 @@ Little-endian; docs/FORMAT.md, chapter "Anchor in reserved places", has it byte 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inpart.checksums import all_zero, crc32c
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
+from inpart.inflate import inflate
 from inpart.units import KIB, SECTOR
 from inpart.volume import Volume
 
@@ -75,16 +75,10 @@ class Slot:
     def content(self, volume: Volume) -> bytes:
         """The record's JSON. Raises IntegrityError, VolumeError."""
         stored = volume.read(self.own + HEADER.size, self.stored_length)
+        what = f"the anchor at byte {self.own}"
         if crc32c(stored) != self.checksum or self.record_length > RECORD_LIMIT:
-            raise IntegrityError(f"the anchor at byte {self.own} is damaged")
-        expander = zlib.decompressobj()
-        try:
-            content = expander.decompress(stored, self.record_length + 1)
-        except zlib.error:
-            content = b""
-        if len(content) != self.record_length:
-            raise IntegrityError(f"the anchor at byte {self.own} is damaged")
-        return content
+            raise IntegrityError(f"{what} is damaged")
+        return inflate(stored, self.record_length, what)
 
 
 def slots_on(volume: Volume) -> list[Slot]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from inpart.contracts import ImageSummary
 from inpart.errors import IntegrityError
 from inpart.extents import Runs
+from inpart.inflate import inflate
 from inpart.units import MIB, SECTOR, is_power_of_two
 from inpart.volume import Buffer
 
@@ -28,12 +29,13 @@ _ID_SIZE = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FACTS_SIZE = _FACTS.size
+_WHAT = "the description of an image in blocks"
 
 
 def require(condition: bool, what: str) -> None:
     """Raise IntegrityError unless ``condition``."""
     if not condition:
-        raise IntegrityError(f"the description of an image in blocks is damaged: {what}")
+        raise IntegrityError(f"{_WHAT} is damaged: {what}")
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,7 @@ def _expanded(data: bytes) -> bytes:
     require(len(data) > _SIZE.size, "it is too short")
     (size,) = _SIZE.unpack_from(data)
     require(size <= _LARGEST, "its size")
-    expander = zlib.decompressobj()
-    try:
-        expanded = expander.decompress(data[_SIZE.size :], size + 1)
-    except zlib.error:
-        expanded = b""
-    require(len(expanded) == size, "its compressed part")
-    return expanded
+    return inflate(data[_SIZE.size :], size, _WHAT)
 
 
 class _Cursor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Mapping
 
 from inpart_storage_contiguous.structs import MAX_OFFSET, require, to_text
@@ -33,14 +32,3 @@ def unpack_areas(data: bytes, at: int, count: int) -> dict[str, tuple[int, bytes
         found[to_text(data[at : at + name_length])] = (start, data[at + name_length : at + name_length + length])
         at += name_length + length
     return found
-
-
-def inflate(stored: bytes, size: int) -> bytes:
-    """``stored`` expanded to exactly ``size`` bytes, and never to more. Raises IntegrityError."""
-    expander = zlib.decompressobj()
-    try:
-        expanded = expander.decompress(stored, size + 1)
-    except zlib.error:
-        expanded = b""
-    require(len(expanded) == size, "compressed part")
-    return expanded

@@ -10,9 +10,10 @@ from typing import ClassVar, Self
 import numpy as np
 from inpart.checksums import crc32c
 from inpart.contracts import ImageSummary
+from inpart.inflate import inflate
 
 from inpart_storage_contiguous import naming
-from inpart_storage_contiguous.areas import inflate, pack_areas, unpack_areas
+from inpart_storage_contiguous.areas import pack_areas, unpack_areas
 from inpart_storage_contiguous.placement import Placement
 from inpart_storage_contiguous.structs import (
     ENTRY_HEADER,
@@ -23,6 +24,7 @@ from inpart_storage_contiguous.structs import (
     MAX_RUNS,
     MAX_SEGMENTS,
     SEGMENT_HEADER,
+    STRUCTURE,
     Buffer,
     EntryFlag,
     clip_text,
@@ -124,7 +126,7 @@ class Entry:
         require(max(stream_size, image_bytes, inter_offset) < MAX_OFFSET and expanded <= budget, "sizes in an entry")
         at = ENTRY_HEADER + name_length
         blob = entry[at + stem_length : at + stem_length + stored]
-        blob = inflate(blob, expanded) if flags & EntryFlag.DEFLATED else blob
+        blob = inflate(blob, expanded, STRUCTURE) if flags & EntryFlag.DEFLATED else blob
         require(len(blob) == expanded, "size of the blob of an entry")
         placement, tail = _placement(blob, segments, runs, files)
         _check(placement, stream_size, bound)

@@ -7,7 +7,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from inpart_storage_contiguous.areas import Areas, inflate, pack_areas, unpack_areas
+from inpart.inflate import inflate
+
+from inpart_storage_contiguous.areas import Areas, pack_areas, unpack_areas
 from inpart_storage_contiguous.structs import (
     AREAS_AT,
     CHECKED_FROM,
@@ -23,6 +25,7 @@ from inpart_storage_contiguous.structs import (
     RUNS_AT,
     SEGMENT_HEADER,
     SEGMENT_SIGNATURE,
+    STRUCTURE,
     TABLE_HEADER,
     TABLE_TRAILER,
     TOC_BEGIN_SIGNATURE,
@@ -130,7 +133,7 @@ class SegmentHeader:
             return {}
         begin = AREAS_AT + cls.AREAS.size
         require(begin + stored <= SEGMENT_HEADER and size <= MAX_AREAS, "system areas in a segment")
-        return unpack_areas(inflate(bytes(header[begin : begin + stored]), size), 0, count)
+        return unpack_areas(inflate(bytes(header[begin : begin + stored]), size, STRUCTURE), 0, count)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ MAX_BLOB = 64 * MIB
 MAX_OFFSET = 1 << 62
 CHECKED_FROM = 16
 """A header's checksum covers everything behind the signature, the version and the checksum itself."""
+STRUCTURE = "the container structure"
 
 _PREFIX = struct.Struct("<8sHHI")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,7 +111,7 @@ def known_digest(digest: bytes) -> bytes:
 def require(condition: bool, what: str) -> None:
     """Raise IntegrityError unless ``condition``: a field of a structure is impossible."""
     if not condition:
-        raise IntegrityError(f"the container structure is damaged: {what}")
+        raise IntegrityError(f"{STRUCTURE} is damaged: {what}")
 
 
 @dataclass(frozen=True, slots=True)
