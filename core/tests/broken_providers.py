@@ -289,6 +289,11 @@ def quiet_remove(self: NullStore, image_ids: Any, tx: Any) -> Any:
     return NullStore.remove(self, image_ids, scratch)
 
 
+def meddling_repair(self: NullStore, tx: Any) -> Any:
+    tx.edit(0, b"repaired", Stage.PUBLISH)
+    return NullStore.repair(self, tx)
+
+
 def unchecked_read(_: NullAid, target: str) -> AidRecord:
     try:
         return AidRecord.model_validate_json(Path(target).read_bytes().partition(b"\n")[2])
@@ -358,6 +363,7 @@ BROKEN: dict[str, type[ProviderKit]] = {
     "L13": layout(store={"remove": quiet_remove}),
     "L14": layout(locate=fragile_locate),
     "L15": layout(locate=farthest_store),
+    "L16": layout(store={"repair": meddling_repair}),
     "A1": aid(write=lambda self, target, record: NullAid.write(self, target, record.model_copy(update={"images": ()}))),
     "A2": aid(read=always(AidRecord())),
     "A3": aid(read=unchecked_read),

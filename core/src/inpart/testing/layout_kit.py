@@ -1,4 +1,4 @@
-"""Conformance of a storage layout: behaviours L1 to L15 of docs/PLUGINS.md."""
+"""Conformance of a storage layout: behaviours L1 to L16 of docs/PLUGINS.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from inpart.contracts import ImageSummary, Layout, Search, SearchMethod, Store, StoredImage
+from inpart.contracts import ImageSummary, Layout, Search, SearchMethod, Severity, Store, StoredImage
 from inpart.errors import InpartError, NoImageFound, NoSpace
 from inpart.extents import Extents
 from inpart.plugins import Kind
@@ -24,6 +24,7 @@ from inpart.volume import MemoryVolume, Volume
 
 SCANS = (SearchMethod.PARTITION, SearchMethod.DISK)
 _PAGE = 4 * KIB
+_MENDED = 8
 
 
 class LayoutKit(ProviderKit):
@@ -213,14 +214,9 @@ class LayoutKit(ProviderKit):
         summary, stream = _image(ground, 0)
         before = bytes(ground.volume.data)
         ground.add(summary, stream)
-        pages = [(start, start + _PAGE) for start, _ in ground.claimed.split(_PAGE).tolist()]
-        now = ground.volume.data
-        own = [low for low, high in pages if now[low:high] != before[low:high] and bytes(now[low:high]) not in stream]
         lost = []
-        for page in random.Random(11).sample(own, min(len(own), 60)):
-            volume = MemoryVolume(ground.volume.data, sector_size=ground.volume.sector_size)
-            zero_range(volume, page, min(page + _PAGE, volume.size))
-            stores = ground.stores(SearchMethod.PARTITION, volume)
+        for page in _pages_of(ground, before, stream, 60):
+            stores = ground.stores(SearchMethod.PARTITION, _without(ground, page))
             found = {image.summary.image_id: store for store in stores for image in store.images}
             if summary.image_id not in found:
                 lost.append(page)
@@ -285,6 +281,39 @@ class LayoutKit(ProviderKit):
             assert summary.image_id in found, f"L15: {method}: the image is hidden by its content"
             _expect_stream(found[summary.image_id][0].open(summary.image_id), stream, f"L15: {method}")
 
+    def test_l16_what_was_lost_is_repaired(self, variant: str) -> None:
+        """L16: repair changes nothing of a whole store, of one that lost a page only the store, and all is well."""
+        ground = self.ground(variant)
+        before = bytes(ground.volume.data)
+        images = [_image(ground, number) for number in range(2)]
+        for summary, stream in images:
+            ground.add(summary, stream)
+        self._repair(ground, ground.volume, "L16: a whole store")
+        mended = 0
+        for page in _pages_of(ground, before, images[0][1] + images[1][1], 60):
+            volume = _without(ground, page)
+            if mended == _MENDED or not _all_whole(ground.stores(SearchMethod.PARTITION, volume), images):
+                continue
+            self._repair(ground, volume, f"L16: without the page at {page}")
+            mended += 1
+            for method in self.methods():
+                stores = ground.stores(method, volume)
+                grave = [one.message for store in stores for one in store.findings if one.severity is not Severity.NOTE]
+                assert not grave, f"L16: the page at {page}: {method}: {grave[0]}"
+                assert _all_whole(stores, images), f"L16: the page at {page}: {method}: an image is gone"
+        assert mended or not self.survives_lost_pages, "L16: no page can be lost without an image"
+
+    def _repair(self, ground: Ground, volume: MemoryVolume, behaviour: str) -> None:
+        """Repair the only store of ``volume``, and commit that."""
+        store = next(store for store in ground.stores(SearchMethod.PARTITION, volume) if store.images)
+        tx = Transaction(volume)
+        change = store.repair(tx)
+        place = Extents() if volume is ground.volume else ground.claimed
+        assert place.covers(tx.changed()), f"{behaviour}: {tx.changed() - place} is changed"
+        same = not change.release and {claim.name: claim for claim in change.claims} == ground.claims
+        assert same, f"{behaviour}: other files are claimed"
+        tx.commit(None)
+
     def _add_and_find(self, ground: Ground, number: int, behaviour: str) -> None:
         """One more image, as after whatever happened before."""
         summary, stream = _image(ground, number)
@@ -308,6 +337,29 @@ class LayoutKit(ProviderKit):
 def _size(ground: Ground, share: int) -> int:
     """A stream of this size fits ``share`` times into the free clusters, with room for tables."""
     return ground.free.total // (share + 1) - ground.free.total // 64
+
+
+def _pages_of(ground: Ground, before: bytes, streams: bytes, count: int) -> list[int]:
+    """Where pages of the store lie that it has changed since ``before`` and that are no part of ``streams``."""
+    pages = [(start, start + _PAGE) for start, _ in ground.claimed.split(_PAGE).tolist()]
+    now = ground.volume.data
+    own = [low for low, high in pages if now[low:high] != before[low:high] and bytes(now[low:high]) not in streams]
+    return random.Random(11).sample(own, min(len(own), count))
+
+
+def _without(ground: Ground, page: int) -> MemoryVolume:
+    """A copy of the partition that has lost a page."""
+    volume = MemoryVolume(ground.volume.data, sector_size=ground.volume.sector_size)
+    zero_range(volume, page, min(page + _PAGE, volume.size))
+    return volume
+
+
+def _all_whole(stores: Sequence[Store], images: Sequence[tuple[ImageSummary, bytes]]) -> bool:
+    """True if all images are committed and have their bytes."""
+    found = committed(stores)
+    opened = [(found[summary.image_id][0].open(summary.image_id), stream) for summary, stream in images
+              if summary.image_id in found]  # fmt: skip
+    return len(opened) == len(images) and all(volume.read(0, volume.size) == stream for volume, stream in opened)
 
 
 def _image(ground: Ground, number: int) -> tuple[ImageSummary, bytes]:
