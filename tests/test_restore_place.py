@@ -11,12 +11,13 @@ import pytest
 from fatmaker import Recipe, copied, copy_in, fsck, make_partition
 from fatwrecks import contents
 from inpart import plugins
-from inpart.errors import IntegrityError, NoImageFound, NoSpace, PlaceTaken
+from inpart.errors import IntegrityError, NoImageFound, NoSpace, PlaceTaken, UsageError
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import import_image
 from inpart.operations.images import list_images, open_image
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.partitions.devices import partitions_of_device
 from inpart.units import MIB
@@ -248,3 +249,58 @@ def test_images_behind_the_end_of_the_restored_file_system_are_not_kept(session:
     assert large.read_bytes() == before
     restore(session, str(stream), RestoreOptions(to=str(large), retain=False))
     assert fsck(large) == fsck(small)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Path:
+    """A disk of two FAT partitions, with an image of the same name in each; not to be changed."""
+    folder = tmp_path_factory.mktemp("two")
+    disk = folder / "disk.img"
+    disk.write_bytes(bytes(40 * MIB))
+    subprocess.run(
+        ["sfdisk", "--quiet", disk], input="label: dos\nsize=16M,type=6\nsize=16M,type=6\n", text=True, check=True
+    )
+    for number in (1, 2):
+        part = make_partition(folder / f"{number}.img", RECIPE)
+        copy_in(part, FILES)
+        overwrite(disk, MIB + (number - 1) * 16 * MIB, part.read_bytes())
+        create(session, f"{disk}#{number}", CreateOptions("factory", kind="factory"))
+        create(session, f"{disk}#{number}", CreateOptions(f"of-{number}"))
+    return disk
+
+
+@pytest.mark.parametrize("wanted", [None, "latest", "factory"])
+def test_which_partition_of_a_disk_is_meant_is_not_guessed(
+    tmp_path: Path, two: Path, session: Session, wanted: str | None
+) -> None:
+    disk = copied(two, tmp_path / "disk.img")
+    overwrite(disk, 440, bytes(72))
+    before = disk.read_bytes()
+    with pytest.raises(UsageError, match=f"images of 2 partitions:(.|\n)*byte {MIB}(.|\n)*byte {17 * MIB}"):
+        restore(session, str(disk), RestoreOptions(wanted, repair_table=True))
+    assert disk.read_bytes() == before
+    restore(session, str(disk), RestoreOptions("of-1", repair_table=True))
+    assert f"start= {MIB // 512:>11}" in dump(disk)
+    assert disk.read_bytes()[17 * MIB :] == before[17 * MIB :]
+
+
+def test_in_partitions_that_were_merged_the_own_images_come_first(tmp_path: Path, two: Path, session: Session) -> None:
+    disk = copied(two, tmp_path / "disk.img")
+    subprocess.run(["sfdisk", "--quiet", "--delete", disk], check=True)
+    subprocess.run(["sfdisk", "--quiet", disk], input="start=2048,size=32M,type=6\n", text=True, check=True)
+    overwrite(disk, MIB, bytes(MIB))
+    assert restore(session, f"{disk}#1", RestoreOptions()).name == "of-1"
+    overwrite(disk, MIB, bytes(MIB))
+    other = next(row.id for row in list_images(session, f"{disk}#1", EVERY).images if row.name == "of-2")
+    with pytest.raises(UsageError, match=f"from byte {17 * MIB} of {disk} on") as refused:
+        restore(session, f"{disk}#1", RestoreOptions(other))
+    assert f"{disk}@{17 * MIB} {other[:12]}" in (refused.value.hint or "")
+
+
+def test_a_partition_that_was_cut_short(tmp_path: Path, two: Path, session: Session) -> None:
+    disk = copied(two, tmp_path / "disk.img")
+    subprocess.run(["sfdisk", "--quiet", "-N", "1", disk], input="start=2048,size=12M\n", text=True, check=True)
+    with pytest.raises(NoImageFound):
+        list_images(session, f"{disk}#1", EVERY)
+    restore(session, str(disk), RestoreOptions("of-1", repair_table=True))
+    assert dump(disk) == dump(two).replace(str(two), str(disk))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from inpart.encodings import builtin_encodings
-from inpart.errors import VolumeError
+from inpart.errors import OutOfBounds, VolumeError
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.restore import RestoreOptions, restore
@@ -21,6 +22,10 @@ from inpart.volume import FileVolume
 
 def explode(*_: object) -> NoReturn:
     raise ZeroDivisionError("boom")
+
+
+def unreadable(*_: object) -> NoReturn:
+    raise OutOfBounds("1024 bytes at 4194304 reach beyond its 4194304 bytes")
 
 
 class BuggyFilesystem(NullFilesystemProvider):
@@ -71,3 +76,16 @@ def test_errors_on_purpose_and_interrupts_pass() -> None:
     assert not warnings
     assert ask(provider, lambda: fail(SystemExit(3)), 7, warnings.append) == 7
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("bug", [explode, unreadable])
+def test_a_file_system_that_cannot_be_opened_does_not_stop_a_search(
+    tmp_path: Path, bug: Callable[..., NoReturn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "null.img"
+    with FileVolume.create(path, 4 << 20) as volume:
+        make_null(volume, {"/file": bytes(range(256)) * 1000})
+    session = Session(replace(null_plugins(), encodings=builtin_encodings()), Policy(layout="null"))
+    create(session, str(path), CreateOptions("first"))
+    monkeypatch.setattr(NullFilesystemProvider, "open", bug)
+    assert [row.name for row in list_images(session, str(path), EVERY).images] == ["first"]

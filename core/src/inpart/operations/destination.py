@@ -33,16 +33,22 @@ def own_place(session: Session, target: Target, image: OpenImage, *, whole_disk:
         raise UsageError(f"{target.volume.name} is an image in a file", hint="say where it goes with --to TARGET")
     base = image.found.store.base
     if base != 0 and not whole_disk:
-        raise UsageError(
-            f"{target.volume.name}: image {image.reader.manifest.name!r} belongs to a partition at byte {base} of this "
-            f"volume, of {image.reader.partition_size} bytes",
-            hint=f"restore {target.path}@{base} if the table names it, or add --repair-table to put its entry back",
-        )
+        raise _belongs_elsewhere(target, image, base)
     volume = _partition_of(target.volume, image, base)
     stores = tuple(store for store in image.located.stores if store.base == base)
     if base != 0:
         stores = locate(session, volume, EVERY).stores
     return Destination(volume, stores, Place(target.start + base, volume.size, volume.sector_size))
+
+
+def _belongs_elsewhere(target: Target, image: OpenImage, base: int) -> UsageError:
+    manifest, start, disk = image.reader.manifest, target.start + base, target.whole.name
+    return UsageError(
+        f"{target.volume.name}: image {manifest.name!r} belongs to another partition, of {image.reader.partition_size} "
+        f"bytes from byte {start} of {disk} on",
+        hint=f"`inpart restore {disk}@{start} {manifest.image_id[:12]}` if the table names it; "
+        f"`inpart restore {disk} {manifest.image_id[:12]} --repair-table` puts its entry back first",
+    )
 
 
 def _partition_of(volume: Volume, image: OpenImage, base: int) -> Volume:

@@ -176,8 +176,7 @@ def opened_image(
     if is_image_stream(target.volume):
         reader = _open_file(session, target.volume, wanted)
         return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
-    located = locate(session, target.volume, methods, target)
-    found = located.select(wanted)
+    located, found = _selected(session, target, wanted, methods)
     if found.image.state == "stray":
         session.warn(
             f"of image {found.summary.name!r} only the data were found: it may have been deleted, or never finished; "
@@ -187,6 +186,24 @@ def opened_image(
         _name_passed_over(session, located, found)
     reader = open_reader(session, located, found)
     return OpenImage(reader, ImageVolume(reader), target, located, found)
+
+
+def _selected(
+    session: Session, target: Target, wanted: str | None, methods: tuple[SearchMethod, ...]
+) -> tuple[Located, FoundImage]:
+    """The image that is asked for; where quick ways lead to none, or into another partition, thorough ones go on."""
+    while True:
+        located = locate(session, target.volume, methods, target)
+        scanned = not located.found or located.tried[-1] is SearchMethod.PARTITION
+        methods = () if scanned else methods[methods.index(located.tried[-1]) + 1 :]
+        try:
+            found = located.select(wanted)
+        except NoImageFound:
+            if not methods:
+                raise
+            continue
+        if found.store.base == 0 or SearchMethod.PARTITION not in methods:
+            return located, found
 
 
 def _name_passed_over(session: Session, located: Located, found: FoundImage) -> None:

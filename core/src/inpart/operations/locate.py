@@ -22,6 +22,6 @@ def locate_images(session: Session, address: str, *, whole_disk: bool = False) -
         is_disk = target.table is not None and target.entry is None and target.address.offset is None
     disk = (SearchMethod.AID, *DISK) if session.aids else DISK
     found = list_images(session, address, disk if whole_disk or is_disk else (*EVERY, *DISK))
-    if not session.aids and found.tried[-1:] in _SHORT_WAYS and any(row.base for row in found.images):
+    if not session.aids and found.tried[-1:] in _SHORT_WAYS and any(row.base > 0 for row in found.images):
         session.warn(f"there may be images in other partitions of {address}; --whole-disk scans it for them")
     return found

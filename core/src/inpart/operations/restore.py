@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
-from inpart.contracts import Place, Store
+from inpart.contracts import Place, SearchMethod, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
 from inpart.operations.affected import PatchedVolume, span_of
@@ -22,6 +23,9 @@ from inpart.operations.table import plan_repair
 from inpart.partitions import Repair, Target, apply_repair, open_target, reread_partitions
 from inpart.units import format_size
 from inpart.volume import Access
+
+_ID = re.compile("[0-9a-f]{12,32}")
+"""An image's id as tables and messages show it."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,17 @@ class RestoreOptions:
     def on_disk(self) -> bool:
         """True if the address is that of the whole disk."""
         return self.repair_table or self.repair_table_all
+
+    @property
+    def ways(self) -> tuple[SearchMethod, ...]:
+        """The ways to search for the image.
+
+        What is quickly found on a disk is in some partition; names and ages of images say too little to stop there.
+        """
+        if not self.on_disk:
+            return (*EVERY, *DISK)
+        by_id = _ID.fullmatch(self.image or "")
+        return (SearchMethod.AID, SearchMethod.FIXED, *DISK) if by_id else (SearchMethod.AID, *DISK)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
 
 def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenImage:
     """The image that was asked for, proven; if none was, the first whole one: newest user image, then factory image."""
-    image = opened_image(session, target, options.image, (*EVERY, *DISK))
+    image = opened_image(session, target, options.image, options.ways)
     if options.allow_incomplete:
         return image
     try:
@@ -114,7 +129,7 @@ def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenIm
         if options.image is not None or image.found is None:
             raise
         for other in image.located.others(image.found):
-            found = opened_image(session, target, other.summary.image_id.hex(), (*EVERY, *DISK))
+            found = opened_image(session, target, other.summary.image_id.hex(), options.ways)
             if not any(found.reader.verify("stored", None)):
                 session.warn(f"{error.message}; {other.summary.name!r} is restored instead")
                 return found

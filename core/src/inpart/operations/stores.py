@@ -11,6 +11,7 @@ from functools import partial
 from inpart.contracts import (
     Claim,
     FilesystemEditor,
+    FilesystemProvider,
     ImageSummary,
     Layout,
     Search,
@@ -18,7 +19,7 @@ from inpart.contracts import (
     Store,
     StoredImage,
 )
-from inpart.errors import FilesystemError, IntegrityError, Interrupted, NoImageFound, UsageError
+from inpart.errors import FilesystemError, IntegrityError, Interrupted, NoImageFound, UsageError, VolumeError
 from inpart.image import stated_manifest
 from inpart.operations.aid_uses import known_records
 from inpart.operations.aided import believable, partitions_of, places_of
@@ -84,8 +85,8 @@ class Located:
     def select(self, wanted: str | None) -> FoundImage:
         """The image that ``wanted`` names: a name, an id prefix, ``latest`` or ``factory``.
 
-        None stands for the newest intact user image, or the factory image if there is none. Raises NoImageFound,
-        UsageError if several fit.
+        None stands for the newest intact user image, or the factory image if there is none. Images of the searched
+        volume itself come before those of partitions in it. Raises NoImageFound, UsageError if several fit.
         """
         intact = self._best()
         if wanted is None or wanted == "latest":
@@ -95,6 +96,8 @@ class Located:
             chosen = _matching(self.images, wanted)
         if not chosen:
             raise self.nothing(wanted)
+        chosen = [one for one in chosen if one.store.base == 0] or chosen
+        _refuse_several_partitions(chosen)
         if wanted not in {None, "latest", "factory"} and len(chosen) > 1:
             ids = ", ".join(one.summary.image_id.hex()[:12] for one in chosen)
             raise UsageError(f"{wanted!r} fits several images: {ids}", hint="give more of the id")
@@ -109,8 +112,9 @@ class Located:
         return list(self.images)
 
     def others(self, found: FoundImage) -> list[FoundImage]:
-        """What a user would want if ``found`` is damaged: the newest user image first, the factory images last."""
-        rest = [one for one in reversed(self.images) if one.summary.image_id != found.summary.image_id]
+        """What a user would want of the same partition if ``found`` is damaged: the newest user image first."""
+        known = [one for one in reversed(self.images) if one.store.base == found.store.base]
+        rest = [one for one in known if one.summary.image_id != found.summary.image_id]
         return sorted(rest, key=lambda one: one.summary.kind == "factory")
 
     def nothing(self, wanted: str | None = None) -> NoImageFound:
@@ -121,6 +125,20 @@ class Located:
             return NoImageFound(f"there is no image {wanted!r}; found: {names}", hint="`inpart list` shows them all")
         hint = "`inpart locate DISK --whole-disk` searches a whole disk, also without a partition table"
         return NoImageFound(f"no image found; tried: {ways}", hint=hint)
+
+
+def _refuse_several_partitions(chosen: Sequence[FoundImage]) -> None:
+    """Which partition of a disk is meant is never guessed from the age of its images."""
+    places = {one.store.base for one in chosen}
+    if len(places) > 1:
+        listed = "\n".join(
+            f"  {one.summary.image_id.hex()[:12]} {one.summary.name!r} of {one.summary.created:%Y-%m-%d %H:%M}, "
+            f"partition at byte {one.store.base}"
+            for one in sorted(chosen, key=lambda one: one.store.base)
+        )
+        raise UsageError(
+            f"there are images of {len(places)} partitions:\n{listed}", hint="name one image by the digits of its id"
+        )
 
 
 def _matching(images: Sequence[FoundImage], wanted: str) -> list[FoundImage]:
@@ -134,12 +152,20 @@ def _matching(images: Sequence[FoundImage], wanted: str) -> list[FoundImage]:
 
 
 def claims_of(session: Session, volume: Volume) -> tuple[Claim, ...] | None:
-    """The files in ``/.inpart`` of a readable file system; None if there is none or its editor cannot read them."""
+    """The files in ``/.inpart`` of a readable file system; None if there is none or its editor cannot read them.
+
+    Neither a bug in its plugin nor a file system that goes on behind the end of the volume is in the way of a search.
+    """
     try:
-        filesystem = find_filesystem(session, volume).open(volume)
-        return filesystem.claims() if isinstance(filesystem, FilesystemEditor) else None
-    except (FilesystemError, IntegrityError, UsageError):
+        provider = find_filesystem(session, volume)
+        return ask(provider, partial(_claims_through, provider, volume), None, session.warn)
+    except (FilesystemError, IntegrityError, UsageError, VolumeError):
         return None
+
+
+def _claims_through(provider: FilesystemProvider, volume: Volume) -> tuple[Claim, ...] | None:
+    filesystem = provider.open(volume)
+    return filesystem.claims() if isinstance(filesystem, FilesystemEditor) else None
 
 
 def locate(

@@ -181,7 +181,7 @@ def _numbered(where: Address, table: PartitionTable | None) -> PartitionEntry:
         raise UsageError(f"{where.path} has no partition table", hint=f"leave away #{where.number}, or name an offset")
     entry = table.find(where.number or 0)
     if entry is None:
-        raise UsageError(f"{where.path} has no partition {where.number}; it is a disk {_listing(table)}")
+        raise UsageError(f"{where.path} has no partition {where.number}; {_listing(table)}")
     if entry.is_extended:
         raise UsageError(f"{where} is an extended partition, which only holds others; {_listing(table)}")
     return entry
