@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from inpart.cli.app import run as run_cli
 from inpart.errors import ExitCode
+from inpart.operations.session import QuietProgress
 
 INPART = str(Path(sys.executable).with_name("inpart"))
 ROW = {
@@ -261,13 +262,13 @@ def large_card(folder: Path) -> tuple[str, bytes]:
     return str(folder / "large.img"), noise
 
 
-def interrupted(phase: str, *arguments: str) -> list[str]:
-    """Send Ctrl-C as soon as a phase has begun; the lines on standard error after that."""
+def interrupted(phase: str, *arguments: str, number: signal.Signals = signal.SIGINT) -> list[str]:
+    """Send Ctrl-C, or another signal, as soon as a phase has begun; the lines on standard error after that."""
     running = process(*arguments, "--progress", "json")
     assert running.stderr is not None
     while f'"{phase}"' not in running.stderr.readline():
         assert running.poll() is None
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, err = running.communicate(timeout=60)
     assert running.returncode == ExitCode.INTERRUPTED
     return err.splitlines()
@@ -279,11 +280,23 @@ def assert_sound(card: str, noise: bytes) -> None:
     assert subprocess.run(["mtype", "-i", card, "::/noise"], capture_output=True, check=True).stdout == noise
 
 
-def test_ctrl_c_in_a_create_leaves_no_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_in_a_create_leaves_no_image(tmp_path: Path, number: signal.Signals) -> None:
     card, noise = large_card(tmp_path)
-    lines = interrupted("imaging", "create", card, "--name", "one", "--encoding", "zstd:12")
+    lines = interrupted("imaging", "create", card, "--name", "one", "--encoding", "zstd:12", number=number)
     assert lines[-1] == "inpart: interrupted"
     assert run_cli(["list", card]) == ExitCode.NO_IMAGE
+    assert_sound(card, noise)
+
+
+def test_a_restore_that_has_written_nothing_needs_no_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, noise = large_card(tmp_path)
+    assert run_cli(["create", card, "--name", "one"]) == ExitCode.DONE
+    monkeypatch.setattr(QuietProgress, "phase", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    assert run_cli(["restore", card]) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "inpart: interrupted\n"
     assert_sound(card, noise)
 
 
@@ -292,7 +305,10 @@ def test_ctrl_c_in_a_restore_is_resumed(tmp_path: Path) -> None:
     assert run_cli(["create", card, "--name", "one"]) == ExitCode.DONE
     subprocess.run(["dd", "if=/dev/zero", f"of={card}", "bs=1M", "count=3", "conv=notrunc", "status=none"], check=True)
     lines = interrupted("restoring", "restore", card)
-    assert lines[-1] == f"inpart: hint: finish it with: inpart resume {card}"
+    assert lines[-2:] == [
+        f"inpart: interrupted: {card} is restored in part and does not mount",
+        f"inpart: hint: finish it with: inpart resume {card}",
+    ]
     assert run_cli(["create", card, "--name", "two"]) == ExitCode.UNFINISHED
     assert run_cli(["resume", card]) == ExitCode.DONE
     assert_sound(card, noise)

@@ -85,7 +85,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _foreseen(error: BaseException) -> InpartError | None:
-    """What to tell the user about an error; None for one that is a bug."""
+    """What to tell the user about an error; None for one that is a bug.
+
+    A KeyboardInterrupt inside of a class statement is raised by Python 3.11 as the cause of a RuntimeError.
+    """
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        return Interrupted("interrupted")
     match error:
         case InpartError():
             return error

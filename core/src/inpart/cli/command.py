@@ -14,7 +14,7 @@ from typing import Annotated, Any, Concatenate, Literal, ParamSpec, get_type_hin
 import typer
 
 from inpart import config, plugins
-from inpart.cli import output, progress
+from inpart.cli import interrupts, output, progress
 from inpart.errors import Interrupted, UsageError
 from inpart.operations.session import Session
 from inpart.partitions import parse_address
@@ -74,7 +74,7 @@ class Run:
         Only providers of ``kinds`` are loaded. Raises UsageError for a wrong configuration.
         """
         configuration = self.configuration(options)
-        return Session(
+        session = Session(
             plugins=plugins.load(configuration.disabled_plugins, kinds),
             policy=configuration.policy,
             progress=progress.choose(self.progress, quiet=self.quiet, verbose=self.verbose),
@@ -83,6 +83,8 @@ class Run:
             filesystem=self.filesystem,
             aids=tuple(self.aid or ()),
         )
+        interrupts.unwind()
+        return session
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; ``--yes`` answers beforehand. Raises UsageError if there is nobody to ask."""

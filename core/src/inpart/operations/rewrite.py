@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inpart.errors import IntegrityError
+from inpart.errors import IntegrityError, Interrupted, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.image import ImageReader
 from inpart.operations.compose import Composition
@@ -40,8 +40,22 @@ def rewrite(session: Session, job: Rewrite) -> int:
     """Write, flush and read back; returns the bytes written.
 
     Until the last write the file system is not recognised by anybody: a cut leaves a partition that does not mount
-    and a record from which ``resume`` goes on. Raises IntegrityError, VolumeError.
+    and a record from which ``resume`` goes on. Raises IntegrityError, VolumeError, Interrupted; each says how to go on.
     """
+    name = job.target.name
+    hint = f"finish it with: inpart resume {name}" if job.journal else "repeat the same restore"
+    try:
+        return _rewrite(session, job)
+    except KeyboardInterrupt:
+        if job.fresh:
+            raise
+        raise Interrupted(f"interrupted: {name} is restored in part and does not mount", hint=hint) from None
+    except VolumeError as error:
+        error.hint = error.hint or hint
+        raise
+
+
+def _rewrite(session: Session, job: Rewrite) -> int:
     if job.journal:
         write_restore_record(job.target, job.journal, _record(job))
     anchors = Extents()

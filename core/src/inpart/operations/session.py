@@ -82,17 +82,27 @@ class Session:
             raise Interrupted("stopped: not confirmed; nothing was written")
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def uninterruptible() -> Iterator[None]:
-    """Put Ctrl-C off until the block has ended: a commit is short and must not be left half-done by choice."""
+    """Put Ctrl-C and its like off until the block has ended: a commit is short, never half-done by choice.
+
+    Signals that are ignored, or that Python does not handle, are left alone.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pending: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: pending.append(number))
+    handlers = {number: signal.getsignal(number) for number in _STOPPING}
+    handled = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handled:
+        signal.signal(number, lambda got, _: pending.append(got))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
     if pending:
         raise KeyboardInterrupt

@@ -28,10 +28,15 @@ class Failure:
 
 
 def attempt(call: Callable[[], T]) -> T | Failure:
-    """Run foreign code, which may raise anything; even a ``sys.exit`` in a plugin must not stop a restore."""
+    """Run foreign code, which may raise anything; even a ``sys.exit`` in a plugin must not stop a restore.
+
+    Ctrl-C passes, also where Python made another error of it because a class was being made.
+    """
     try:
         return call()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what a plugin raises is recorded, never passed on
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
         return Failure(f"{type(error).__name__}: {error}{_place(error)}", error)
 
 

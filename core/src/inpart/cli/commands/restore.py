@@ -11,7 +11,7 @@ from inpart.cli.command import Device, Image, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import printable, size
 from inpart.cli.policy import Verify
-from inpart.errors import ExitCode, Interrupted
+from inpart.errors import ExitCode
 from inpart.operations.restore import RestoreOptions, RestoreReport, restore
 
 
@@ -54,11 +54,7 @@ def command(
         allow_incomplete=allow_incomplete,
         dry_run=run.dry_run,
     )
-    target = to or device
-    try:
-        report = restore(run.session(given, writes_to=target), device, options)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted", hint=f"finish it with: inpart resume {target}") from None
+    report = restore(run.session(given, writes_to=to or device), device, options)
     run.show(report, _text(report))
     if report.lost_bytes:
         raise typer.Exit(ExitCode.INCOMPLETE)
