@@ -220,16 +220,34 @@ def test_no_room_is_said_with_numbers(bench: Callable[[str], Bench]) -> None:
     assert bytes(one.volume.data) == old
 
 
-def test_clusters_of_nobody_are_damage(bench: Callable[[str], Bench]) -> None:
-    one = bench("small")
+def take_for_nobody(one: Bench) -> Extents:
+    """Mark the first cluster of the last free run as used; its bytes."""
     fs = one.fs()
-    free = fs.used.complement(0, fs.boot.data_end).array[-1]
+    size, free = fs.boot.cluster_size, fs.used.complement(0, fs.boot.data_end).array[-1]
     content = load(fs.mft, Number.BITMAP).find(AttributeType.DATA)
     assert content is not None
-    place = int(content.runs[0, 1]) * fs.boot.cluster_size + int(free[0]) // fs.boot.cluster_size // 8
-    one.volume.data[place] ^= 1 << (int(free[0]) // fs.boot.cluster_size % 8)
-    with pytest.raises(FilesystemDamaged, match="1 used clusters belong to no file"):
-        one.batch(Extents.span(int(free[0]) - 100 * KIB, int(free[1])))
+    cluster = int(free[0]) // size
+    one.volume.data[int(content.runs[0, 1]) * size + cluster // 8] ^= 1 << (cluster % 8)
+    return Extents.span(int(free[0]), int(free[0]) + size)
+
+
+def test_clusters_of_nobody_are_given_back(bench: Callable[[str], Bench]) -> None:
+    one = bench("small")
+    lost = take_for_nobody(one)
+    region = Extents.span(lost.start - 100 * KIB, lost.end + 10 * KIB)
+    one.vacate(region)
+    one.expect_same(region)
+
+
+def test_clusters_of_nobody_are_damage_if_a_record_cannot_be_read(bench: Callable[[str], Bench]) -> None:
+    one = bench("small")
+    lost = take_for_nobody(one)
+    fs = one.fs()
+    number = max(int(window.numbers[window.in_use][-1]) for window in fs.mft.windows() if window.in_use.any())
+    place = next(iter(fs.mft.stream.runs.slice(number * 1024, 4)))[0]
+    one.volume.data[place : place + 4] = b"BAAD"
+    with pytest.raises(FilesystemDamaged, match=r"clusters belong to no file, and 1 records cannot be read"):
+        one.batch(Extents.span(lost.start - 100 * KIB, lost.end))
 
 
 @pytest.mark.parametrize("count", CUTS)

@@ -8,6 +8,7 @@ from inpart.units import format_size
 from inpart.volume import Volume
 
 from inpart_ntfs.boot import find_boot
+from inpart_ntfs.editor.ownership import Memory
 from inpart_ntfs.mft import Mft
 
 
@@ -17,6 +18,9 @@ class NtfsProvider:
     name = "ntfs"
     api_version = 1
     summary = "NTFS 1.2 to 3.1: image, check, claim, vacate"
+
+    def __init__(self) -> None:
+        self._memory = Memory()
 
     def probe(self, volume: Volume) -> Probe:
         """Looks at the boot sector, its backup where that is damaged, and the first records of $MFT."""
@@ -43,4 +47,4 @@ class NtfsProvider:
         """Raises FilesystemDamaged, FilesystemUnsupported."""
         from inpart_ntfs.editor import NtfsEditor  # noqa: PLC0415 - every plugin probes, one opens
 
-        return NtfsEditor(volume)
+        return NtfsEditor(volume, self._memory)

@@ -14,10 +14,11 @@ from inpart_ntfs.check.attributes import check_attributes
 from inpart_ntfs.check.indexes import IndexPass
 from inpart_ntfs.check.lists import ListPass
 from inpart_ntfs.check.names import NamePass
-from inpart_ntfs.check.records import check_ends, check_records
+from inpart_ntfs.check.records import check_ends, check_leftovers, check_records
 from inpart_ntfs.check.report import Mask, Numbers, error
 from inpart_ntfs.check.runs import RunPass
 from inpart_ntfs.check.security import SecurityPass
+from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.records import Records
 from inpart_ntfs.structs import REFERENCE_MASK, AttributeType, Number, RecordFlag
 
@@ -62,7 +63,8 @@ class Census:
         marked, finding = self._marked()
         if finding:
             yield finding
-        for window in self.filesystem.mft.windows():
+        for window, left in Leftovers(self.filesystem.mft).apart():
+            yield from check_leftovers(left)
             yield from check_records(window, marked[window.numbers])
             self._keep(window)
             table = window.attributes()

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inpart.contracts import ENOUGH, Finding
+from inpart.contracts import CLAIMS_DIRECTORY, ENOUGH, Finding
 
 from inpart_ntfs.arrays import gather, unit_rows
+from inpart_ntfs.check.abandoned import is_abandoned
 from inpart_ntfs.check.columns import Column
 from inpart_ntfs.check.report import Numbers, error, for_records, warning
 from inpart_ntfs.hashing import hash_units, mixed, unmatched
@@ -86,13 +87,21 @@ class NamePass:
         targets, folders = self.targets.array, self.folders.array
         nameless, entryless = unmatched(self.entry_hashes.array, self.hashes.array)
         alive = census.is_file(targets[nameless])
-        for index, lives in zip(nameless[:ENOUGH].tolist(), alive.tolist(), strict=False):
+        unlisted = np.isin(folders[nameless], self.owners.array[entryless])
+        for index, lives, lost in zip(nameless[:ENOUGH].tolist(), alive.tolist(), unlisted.tolist(), strict=False):
+            folder = int(folders[index])
+            if lost and is_abandoned(census.filesystem.mft, folder):
+                continue
             what = "has no such name in such a directory" if lives else "is not in use, or for another file by now"
             message = f"an entry leads to record {int(targets[index] & _MASK)}, which {what}"
-            yield error("entry-record", f"record {int(folders[index])}, $I30", message)
+            yield error("entry-record", f"record {folder}, $I30", message)
         for index in entryless[:ENOUGH].tolist():
-            message = f"one of its names is not in its directory, record {int(self.parents.array[index] & _MASK)}"
-            yield error("name-lost", f"record {int(self.owners.array[index])}, $FILE_NAME", message)
+            number, parent = int(self.owners.array[index]), int(self.parents.array[index] & _MASK)
+            where = f"record {number}, $FILE_NAME"
+            if is_abandoned(census.filesystem.mft, number):
+                yield warning("claim-lost", where, f"it is a file of {CLAIMS_DIRECTORY} that is in no directory")
+            else:
+                yield error("name-lost", where, f"one of its names is not in its directory, record {parent}")
         for start in range(0, len(targets), _SLICE):
             target, says = targets[start : start + _SLICE], self.says_folder.array[start : start + _SLICE]
             wrong = census.is_file(target) & (census.is_folder(target) != says)
@@ -122,8 +131,9 @@ class NamePass:
             owner, above = self.owners.array[part][long], self.parents.array[part][long]
             good = census.is_folder(above)
             for index in np.flatnonzero(~good)[:ENOUGH].tolist():
-                message = f"its directory, record {int(above[index] & _MASK)}, is not in use for it"
-                yield error("orphan", f"record {int(owner[index])}, $FILE_NAME", message)
+                if not is_abandoned(census.filesystem.mft, int(owner[index])):
+                    message = f"its directory, record {int(above[index] & _MASK)}, is not in use for it"
+                    yield error("orphan", f"record {int(owner[index])}, $FILE_NAME", message)
             good &= owner < census.count
             good &= census.is_directory[np.where(good, owner, 0)]
             owners.append(owner[good].astype(np.int64))

@@ -37,6 +37,12 @@ def check_records(window: Records, marked: Mask) -> Iterator[Finding]:
     yield from _check_headers(window.pick(used))
 
 
+def check_leftovers(window: Records) -> Iterator[Finding]:
+    """Extension records that an interrupted change has left."""
+    for number, base in zip(window.numbers[:ENOUGH].tolist(), window.base.tolist(), strict=False):
+        yield warning("extension-lost", f"record {number}", f"it is in use and record {base} does not name it")
+
+
 def _check_headers(window: Records) -> Iterator[Finding]:
     """Records in use."""
     numbers, size = window.numbers, window.raw.shape[1]

@@ -21,7 +21,7 @@ from inpart_ntfs.editor.folder import Folder
 from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.home import NAME, Owned, drop, files_in, find_home, names_in, owned_file
 from inpart_ntfs.editor.packing import pack
-from inpart_ntfs.editor.pieces import END
+from inpart_ntfs.editor.pieces import END, numbered
 from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.editor.system import renew_front
 from inpart_ntfs.structs import FILE_RECORD, AttributeType, Number, RecordFlag, field_offset
@@ -166,7 +166,7 @@ class Claimer:
         if packed.listing is not None:
             self.ground.fill(*packed.listing)
         for number, image in packed.fresh.items():
-            self.ground.write_record(number, image, Stage.FOLLOW if late else Stage.LINK)
+            self.ground.write_record(number, image, Stage.FOLLOW if late else Stage.ALLOCATE)
         if late:
             self.ground.write_record(draft.number, self._without_content(draft, packed.base), Stage.LINK)
         self.ground.write_record(draft.number, packed.base, Stage.RELEASE if late else Stage.LINK)
@@ -178,7 +178,7 @@ class Claimer:
         if last.type != AttributeType.DATA:
             others = [one for one in draft.attributes if one.type != AttributeType.DATA]
             return pack(Draft(draft.number, draft.header, [*others, empty]), self.ground.geometry, self.supply).base
-        raw, tail = bytearray(image), empty.resident() + END
+        raw, tail = bytearray(image), numbered(empty.resident(), last.instance) + END
         end = last.offset + len(tail)
         raw[last.offset : end] = tail
         raw[_BYTES_IN_USE : _BYTES_IN_USE + 4] = end.to_bytes(4, "little")

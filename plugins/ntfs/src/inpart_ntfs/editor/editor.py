@@ -6,17 +6,23 @@ from collections.abc import Sequence
 
 from inpart.contracts import Claim, Edits, FilesystemEditor, Place, Vacated
 from inpart.extents import Extents, Runs
+from inpart.volume import Volume
 
 from inpart_ntfs.editor.adapt import adapt
 from inpart_ntfs.editor.claim import Claimer
 from inpart_ntfs.editor.home import read_claims
-from inpart_ntfs.editor.ownership import fixed_clusters
+from inpart_ntfs.editor.ownership import Memory, fixed_clusters
 from inpart_ntfs.editor.vacate import Vacater
 from inpart_ntfs.filesystem import NtfsFilesystem
 
 
 class NtfsEditor(NtfsFilesystem, FilesystemEditor):
     """An NTFS file system whose files can be moved, and that can be made to own given clusters."""
+
+    def __init__(self, volume: Volume, memory: Memory | None = None) -> None:
+        """``memory`` is what editors of the same volume know of batches of moved files. Raises as NtfsFilesystem."""
+        super().__init__(volume)
+        self._memory = memory or Memory()
 
     def free(self) -> Extents:
         return self.used.complement(0, self.boot.data_end)
@@ -27,7 +33,7 @@ class NtfsEditor(NtfsFilesystem, FilesystemEditor):
 
     def vacate(self, region: Extents, tx: Edits, *, avoid: Extents) -> Vacated:
         """Raises also FilesystemDamaged for what belongs to no file or to several."""
-        result = Vacater(tx, region.clip(0, self.boot.data_end), avoid).run()
+        result = Vacater(tx, region.clip(0, self.boot.data_end), avoid, self._memory).run()
         self.refresh()
         return result
 

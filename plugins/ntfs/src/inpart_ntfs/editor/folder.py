@@ -73,7 +73,7 @@ class Folder:
         return self.root.value
 
     def store(self, take: Take) -> None:
-        """Write changed nodes to free blocks in stage LINK, and let ``draft`` lead to them; ``take`` gives clusters."""
+        """Write changed nodes to free blocks in stage ALLOCATE, let ``draft`` lead to them; ``take`` gives clusters."""
         changed = self.tree.changed - {ROOT}
         if changed:
             allocation, bitmap = self._blocks()
@@ -94,7 +94,7 @@ class Folder:
             node.children = [places.get(child, child) for child in node.children]
         for number, vcn in places.items():
             raw = pack_block(self.tree.node(number), vcn, self.block_size)
-            put(self.ground, allocation, vcn // self.step * self.block_size, raw, Stage.LINK)
+            put(self.ground, allocation, vcn // self.step * self.block_size, raw, Stage.ALLOCATE)
 
     def _blocks(self) -> tuple[DraftAttribute, DraftAttribute]:
         """The blocks of the index and their bitmap; an index that had only its root gets them."""

@@ -96,15 +96,20 @@ class Ground:
         if place + len(raw) <= self._mirror.total:
             self.edit_runs(self._mirror, place, raw, stage)
 
-    def drop_record(self, number: int, stage: Stage, *, free: Stage = Stage.RELEASE) -> None:
-        """Mark a record as not in use, with a new sequence number, in one stage, and give it back in another."""
+    def drop_record(self, number: int, stage: Stage, *, free: Stage | None = Stage.RELEASE) -> None:
+        """Mark a record as not in use, with a new sequence number, in one stage, and give it back in another.
+
+        With None for ``free`` the bitmap of records has it as free already.
+        """
         raw = self.record(number)
         sequence = int.from_bytes(raw[_SEQUENCE : _SEQUENCE + 2], "little") % 0xFFFF + 1
         flags = int.from_bytes(raw[_FLAGS : _FLAGS + 2], "little") & ~RecordFlag.IN_USE
         raw[_SEQUENCE : _SEQUENCE + 2] = sequence.to_bytes(2, "little")
         raw[_FLAGS : _FLAGS + 2] = flags.to_bytes(2, "little")
         self.write_record(number, bytes(raw), stage)
-        self.ledger.give_record(number, free)
+        self.desk.spent.add(number)
+        if free is not None:
+            self.ledger.give_record(number, free)
 
     def edit_runs(self, runs: Runs, offset: int, data: bytes, stage: Stage) -> None:
         """Edit bytes of a file that lies along ``runs``."""

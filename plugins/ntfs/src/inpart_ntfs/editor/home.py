@@ -107,7 +107,7 @@ def drop(ground: Ground, draft: Draft) -> None:
     The clusters of its content are not given back.
     """
     for number in draft.records:
-        ground.drop_record(number, Stage.FOLLOW)
+        ground.drop_record(number, Stage.FOLLOW if number == draft.number else Stage.RELEASE)
     if draft.listing is not None and draft.listing.non_resident:
         ground.ledger.give(draft.listing.rows[:, 1:])
 

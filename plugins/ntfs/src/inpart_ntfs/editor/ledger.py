@@ -19,6 +19,7 @@ from inpart_ntfs.attributes import Stream
 from inpart_ntfs.bitmap import windows
 from inpart_ntfs.editor.clusters import Numbers, extents_of
 from inpart_ntfs.editor.growth import grow
+from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.structs import FIRST_USER, AttributeType, Number
 
@@ -93,7 +94,7 @@ class Ledger:
         """Take a record; it and its sequence number."""
         self._taken_records[number] = None
         records = self._ground.mft.read(np.array([number], dtype=np.int64))
-        if records.in_use.any():
+        if (records.in_use & ~Leftovers(self._ground.mft).among(records)).any():
             message = f"record {number} is in use, but the bitmap of $MFT says that it is free"
             raise FilesystemDamaged(message, hint=_HINT)
         sequence = int(records["sequence_number"][0]) if records.sound.all() else 0
@@ -102,7 +103,6 @@ class Ledger:
     def give_record(self, number: int, stage: Stage = Stage.RELEASE) -> None:
         """Mark a record as free, last of all."""
         self._given_records.setdefault(stage, []).append(number)
-        self._desk.spent.add(number)
 
     def settle_taken(self) -> None:
         """Enter what was taken so far into the bitmaps."""

@@ -79,13 +79,18 @@ def record_image(
         instance = piece.instance
         if instance is None:
             instance, following = following, following + 1
-        raw = piece.raw[:INSTANCE] + instance.to_bytes(2, "little") + piece.raw[INSTANCE + 2 :]
+        raw = numbered(piece.raw, instance)
         image[at : at + len(raw)] = raw
         at += len(raw)
         placed.append(Piece(piece.type, piece.name, piece.lowest_vcn, raw, instance))
     image[at : at + len(END)] = END
     put_fields(image, FILE_RECORD, bytes_in_use=at + len(END), next_attr_instance=following)
     return bytes(image), tuple(placed)
+
+
+def numbered(raw: bytes, instance: int) -> bytes:
+    """The bytes of an attribute with another instance number."""
+    return raw[:INSTANCE] + instance.to_bytes(2, "little") + raw[INSTANCE + 2 :]
 
 
 def room_in(header: bytes, geometry: Geometry) -> int:

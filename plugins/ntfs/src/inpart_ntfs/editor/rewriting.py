@@ -69,7 +69,7 @@ def prepare(ground: Ground, packed: Packed) -> None:
 def give_back(ground: Ground, draft: Draft, packed: Packed) -> None:
     """Free extension records that are no longer used, and the old place of the attribute list if it has another."""
     for number in packed.spare:
-        ground.drop_record(number, Stage.RELEASE)
+        ground.drop_record(number, Stage.FOLLOW)
     if packed.relisted and draft.listing is not None and draft.listing.non_resident:
         rows = draft.listing.rows
         ground.ledger.give(rows[rows[:, 1] != HOLE][:, 1:])

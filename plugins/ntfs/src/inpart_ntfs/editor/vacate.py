@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
-from inpart.contracts import Edits, Vacated
+from inpart.contracts import Edits, Stage, Vacated
 from inpart.errors import NoSpace
 from inpart.extents import Extents
 from inpart.units import format_size
@@ -14,7 +15,7 @@ from inpart_ntfs.editor.clusters import Room, in_clusters, rows_of
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.mover import Mover
-from inpart_ntfs.editor.ownership import Owners, check_complete, find_owners, fixed_clusters
+from inpart_ntfs.editor.ownership import Memory, Owners, find_owners, fixed_clusters
 from inpart_ntfs.editor.system import SYSTEM, SystemMover
 from inpart_ntfs.mft import KEPT_EQUAL
 from inpart_ntfs.structs import FIRST_USER, Number
@@ -29,9 +30,10 @@ _RECORDS = 16
 class Vacater:
     """One call of ``vacate``."""
 
-    def __init__(self, tx: Edits, region: Extents, avoid: Extents) -> None:
+    def __init__(self, tx: Edits, region: Extents, avoid: Extents, memory: Memory | None = None) -> None:
         """``region`` and ``avoid`` are bytes. Raises NoSpace if what has to move has nowhere to go."""
         self.tx = tx
+        self.memory = memory or Memory()
         self.ground = Ground(tx)
         size = self.size = self.ground.cluster_size
         self.region = in_clusters(region, size)
@@ -53,16 +55,27 @@ class Vacater:
         """Move until nothing is left or the transaction is full."""
         if not self.busy:
             return Vacated(0, 0)
-        owners = find_owners(self.ground.mft, self.busy)
-        check_complete(owners, self.busy.total)
+        volume = self.ground.boot.volume_serial_number
+        owners = self.memory.recall(volume, self.region, self.busy.total) or find_owners(self.ground.mft, self.busy)
         mover = Mover(self.ground, self.busy, self.room)
-        self._move(owners, mover)
+        self._clean(owners)
+        moved = dict(self._move(owners.numbers.tolist(), mover)) if len(owners.numbers) else {}
         self.ground.ledger.settle()
-        return Vacated(mover.given * self.size, (self.busy.total - mover.given) * self.size)
+        self.memory.keep(volume, self.region, owners.without(moved))
+        given = mover.given + owners.lost.total
+        return Vacated(given * self.size, (self.busy.total - given) * self.size)
 
-    def _move(self, owners: Owners, mover: Mover) -> None:
-        """What all else is found by, and what $MFTMirr repeats, moves in batches of its own. Raises NoSpace."""
-        numbers = owners.numbers.tolist()
+    def _clean(self, owners: Owners) -> None:
+        """Give back what an interrupted change has left."""
+        self.ground.ledger.give(rows_of(owners.lost))
+        for number, marked in zip(owners.leftovers[:_GROUP].tolist(), owners.marked.tolist(), strict=False):
+            self.ground.drop_record(number, Stage.FOLLOW, free=Stage.RELEASE if marked else None)
+
+    def _move(self, numbers: list[int], mover: Mover) -> Iterator[tuple[int, int]]:
+        """What all else is found by, and what $MFTMirr repeats, moves in batches of its own. Raises NoSpace.
+
+        Yields what has moved: the number of a record, and how many clusters.
+        """
         equal = min(self.ground.mirrored, KEPT_EQUAL)
         if numbers[0] in SYSTEM or (numbers[0] < equal and self.tx.lasting):
             SystemMover(self.ground, mover).move()
@@ -70,19 +83,23 @@ class Vacater:
         elif self._front_holds_files and not self.ground.ledger.has_free_records(_RECORDS):
             numbers = self._grown(numbers)
         if numbers[0] in SYSTEM:
+            yield from ((number, mover.given) for number in SYSTEM)
             return
         if Number.BITMAP in numbers:
             mover.move(Number.BITMAP)
+            yield Number.BITMAP, mover.given
             return
         for done, number in enumerate(numbers):
             if self._full(done):
                 return
+            before = mover.given
             try:
                 whole = mover.move(number)
             except NoSpace:
                 if not done:
                     raise
                 return
+            yield number, mover.given - before
             if not whole:
                 return
 
