@@ -28,14 +28,14 @@ def is_abandoned(mft: Mft, number: int) -> bool:
     record = _record(mft, number)
     if record is None or not record.in_use or not _is_hidden(record):
         return False
-    names = _names(record)
+    names = _names(mft, record)
     return bool(names) and all(_is_home(name) or _was_home(mft, _parent(name)) for name in names)
 
 
 def _was_home(mft: Mft, reference: int) -> bool:
     """True if the record of a file reference is ``/.inpart``, shown or not, or was until it was deleted."""
     record = _record(mft, reference & REFERENCE_MASK)
-    if record is None or not any(map(_is_home, _names(record))):
+    if record is None or not any(map(_is_home, _names(mft, record))):
         return False
     sequence = reference >> 48
     return record.sequence_number == (sequence if record.in_use else sequence % 0xFFFF + 1)
@@ -56,9 +56,13 @@ def _is_hidden(record: FileRecord) -> bool:
     return int.from_bytes(value[_ATTRIBUTES : _ATTRIBUTES + 4], "little") & _HIDDEN == _HIDDEN
 
 
-def _names(record: FileRecord) -> list[bytes]:
-    """The FILE_NAME values that stand in a record."""
-    values = (one.value for one in record.attributes if one.type == AttributeType.FILE_NAME)
+def _names(mft: Mft, record: FileRecord) -> list[bytes]:
+    """The FILE_NAME values of a file; of one that is deleted those in its base record."""
+    try:
+        found = mft.assembled(record.number).all(AttributeType.FILE_NAME) if record.in_use else record.attributes
+    except FilesystemDamaged:
+        return []
+    values = (one.value for one in found if one.type == AttributeType.FILE_NAME)
     return [value for value in values if len(value) > FILE_NAME.itemsize]
 
 
