@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 
 import pytest
 from fatmaker import Recipe, copied, fill, fsck, make_partition
+from fatwrecks import contents
 from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.contracts import AidRecord, AidState, SearchMethod
@@ -32,33 +33,25 @@ from inpart.volume import Access, FileVolume, MemoryVolume
 
 FAT32 = Recipe("fat32", 40 * MIB, ("-F32", "-s1"))
 FAT16 = Recipe("fat16", 24 * MIB, ("-F16", "-s2"))
-
-
-@pytest.fixture(scope="session")
-def session() -> Session:
-    return Session(plugins.load())
+Imaged = tuple[Path, dict[str, bytes]]
 
 
 @pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory, session: Session
-) -> Callable[[Recipe], tuple[Path, dict[str, bytes]]]:
+def made(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[Recipe], Imaged]:
     """A filled partition with one image, made once."""
-    kept: dict[str, tuple[Path, dict[str, bytes]]] = {}
 
-    def give(recipe: Recipe) -> tuple[Path, dict[str, bytes]]:
-        if recipe.name not in kept:
-            path = make_partition(tmp_path_factory.mktemp(recipe.name) / "p.img", recipe)
-            held = fill(path)
-            create(session, str(path), CreateOptions("first", "factory"))
-            kept[recipe.name] = path, held
-        return kept[recipe.name]
+    @cache
+    def give(recipe: Recipe) -> Imaged:
+        path = make_partition(tmp_path_factory.mktemp(recipe.name) / "p.img", recipe)
+        held = fill(path)
+        create(session, str(path), CreateOptions("first", "factory"))
+        return path, held
 
     return give
 
 
 @pytest.fixture
-def card(made: Callable[[Recipe], tuple[Path, dict[str, bytes]]], tmp_path: Path) -> Path:
+def card(made: Callable[[Recipe], Imaged], tmp_path: Path) -> Path:
     return copied(made(FAT32)[0], tmp_path / "card.img")
 
 
@@ -82,16 +75,6 @@ def wreck(path: Path) -> None:
 
 def names(found: ImageList) -> list[tuple[str, str]]:
     return [(row.name, row.method) for row in found.images]
-
-
-def files_of(path: Path, folder: Path) -> dict[str, bytes]:
-    folder.mkdir()
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
-    subprocess.run(
-        ["mcopy", "-s", "-n", "-i", str(path), "::/*", str(folder)], check=True, capture_output=True, env=environment
-    )
-    found = [file for file in folder.rglob("*") if file.is_file() and ".inpart" not in file.parts]
-    return {f"/{file.relative_to(folder)}": file.read_bytes() for file in found}
 
 
 def test_an_aid_says_what_the_disk_says(session: Session, card: Path, stick: str) -> None:
@@ -138,7 +121,7 @@ def test_a_wrecked_partition_comes_back_by_its_aid(
     stick: str,
     aid: str,
     tmp_path: Path,
-    made: Callable[..., tuple[Path, dict[str, bytes]]],
+    made: Callable[..., Imaged],
 ) -> None:
     aid_write(session, str(card), (stick if aid == "file" else "reserved",))
     wreck(card)
@@ -146,7 +129,7 @@ def test_a_wrecked_partition_comes_back_by_its_aid(
     assert names(list_images(given, str(card), EVERY)) == [("first", "aid")]
     assert restore(given, str(card), RestoreOptions()).method == "aid"
     assert fsck(card).complaints == ()
-    assert files_of(card, tmp_path / "out") == made(FAT32)[1]
+    assert contents(card, tmp_path / "out") == made(FAT32)[1]
 
 
 def test_stores_of_both_layouts(session: Session, card: Path) -> None:
@@ -306,7 +289,7 @@ def test_an_aid_is_not_forgotten_because_nothing_is_found(session: Session, card
 
 
 def test_fat16_has_no_room_for_an_anchor(
-    session: Session, made: Callable[..., tuple[Path, dict[str, bytes]]], tmp_path: Path, stick: str
+    session: Session, made: Callable[..., Imaged], tmp_path: Path, stick: str
 ) -> None:
     card = copied(made(FAT16)[0], tmp_path / "card.img")
     before = card.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,24 +39,17 @@ RECIPES = (
 Imaged = tuple[Path, dict[str, bytes]]
 
 
-@pytest.fixture(scope="session")
-def session() -> Session:
-    return Session(plugins.load())
-
-
 @pytest.fixture(scope="module")
 def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[Recipe], Imaged]:
     """A filled partition of a recipe with two images in it, made once; not to be changed."""
-    made: dict[str, Imaged] = {}
 
+    @cache
     def give(recipe: Recipe) -> Imaged:
-        if recipe.name not in made:
-            path = make_partition(tmp_path_factory.mktemp("blocks") / "p.img", recipe)
-            files = fill(path)
-            create(session, str(path), CreateOptions("factory-1", "factory", layout="blocks"))
-            create(session, str(path), CreateOptions("mine", layout="blocks"))
-            made[recipe.name] = path, files
-        return made[recipe.name]
+        path = make_partition(tmp_path_factory.mktemp("blocks") / "p.img", recipe)
+        files = fill(path)
+        create(session, str(path), CreateOptions("factory-1", "factory", layout="blocks"))
+        create(session, str(path), CreateOptions("mine", layout="blocks"))
+        return path, files
 
     return give
 

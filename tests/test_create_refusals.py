@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from fatmaker import Recipe, copy_in, fsck, make_partition
-from inpart import plugins
 from inpart.contracts import State
 from inpart.errors import (
     FilesystemDamaged,
@@ -24,11 +23,6 @@ from inpart.operations.session import Session
 from inpart.units import MIB
 
 RECIPE = Recipe("fat16", 16 * MIB, ("-F16", "-s2"))
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(plugins.load())
 
 
 @pytest.fixture

@@ -15,14 +15,8 @@ from inpart.errors import IntegrityError, UsageError
 from inpart.operations import demo as demonstration
 from inpart.operations.demo import Demo, Step, demo
 from inpart.operations.session import Session
-from inpart.plugins import load
 
 INPART = str(Path(sys.executable).with_name("inpart"))
-
-
-@pytest.fixture
-def session() -> Session:
-    return Session(load())
 
 
 def test_it_needs_no_tool_and_leaves_nothing(tmp_path: Path) -> None:

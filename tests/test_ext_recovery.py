@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from extediting import HIDDEN, snapshot
 from extmaker import Recipe, copied, dumpe2fs_used, e2fsck, ext, make_filled, mounted
-from inpart import plugins
 from inpart.contracts import FilesystemEditor
 from inpart.errors import NoSpace
 from inpart.operations.create import CreateOptions, create
@@ -33,25 +33,18 @@ Facts = dict[str, tuple[object, ...]]
 Wreck = Callable[[Path, Recipe], None]
 
 
-@pytest.fixture(scope="session")
-def session() -> Session:
-    return Session(plugins.load())
-
-
 @pytest.fixture(scope="module")
 def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[Recipe], tuple[Path, Facts]]:
     """A filled partition of a recipe with two images in it, made once; not to be changed."""
-    made: dict[str, tuple[Path, Facts]] = {}
 
+    @cache
     def give(recipe: Recipe) -> tuple[Path, Facts]:
-        if recipe.name not in made:
-            path = tmp_path_factory.mktemp("ext") / "p.img"
-            make_filled(path, recipe)
-            facts = snapshot(path)
-            create(session, str(path), CreateOptions("factory-1", "factory"))
-            create(session, str(path), CreateOptions("mine"))
-            made[recipe.name] = path, facts
-        return made[recipe.name]
+        path = tmp_path_factory.mktemp("ext") / "p.img"
+        make_filled(path, recipe)
+        facts = snapshot(path)
+        create(session, str(path), CreateOptions("factory-1", "factory"))
+        create(session, str(path), CreateOptions("mine"))
+        return path, facts
 
     return give
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
 from fatwrecks import WRECKS, contents, reformat, zero
-from inpart import plugins
 from inpart.contracts import FilesystemEditor
 from inpart.errors import IntegrityError, NoImageFound, NoSpace, UnfinishedJournal
 from inpart.operations import rewrite as rewriting
@@ -33,43 +33,31 @@ RECIPES = (
     Recipe("fat32", 48 * MIB, ("-F32", "-s1")),
     Recipe("fat32-sector-4096", 272 * MIB, ("-F32", "-S4096", "-s1")),
 )
-
-
-@pytest.fixture(scope="session")
-def session() -> Session:
-    return Session(plugins.load())
+Imaged = tuple[Path, dict[str, bytes]]
 
 
 @pytest.fixture(scope="module")
-def imaged(
-    tmp_path_factory: pytest.TempPathFactory, session: Session
-) -> Callable[[Recipe], tuple[Path, dict[str, bytes]]]:
+def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[Recipe], Imaged]:
     """A filled partition of a recipe with two images in it, made once; not to be changed."""
-    made: dict[str, tuple[Path, dict[str, bytes]]] = {}
 
-    def give(recipe: Recipe) -> tuple[Path, dict[str, bytes]]:
-        if recipe.name not in made:
-            path = make_partition(tmp_path_factory.mktemp("fat") / "p.img", recipe)
-            files = fill(path)
-            create(session, str(path), CreateOptions("factory-1", "factory"))
-            create(session, str(path), CreateOptions("mine"))
-            made[recipe.name] = path, files
-        return made[recipe.name]
+    @cache
+    def give(recipe: Recipe) -> Imaged:
+        path = make_partition(tmp_path_factory.mktemp("fat") / "p.img", recipe)
+        files = fill(path)
+        create(session, str(path), CreateOptions("factory-1", "factory"))
+        create(session, str(path), CreateOptions("mine"))
+        return path, files
 
     return give
 
 
 @pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
-def partition(
-    request: pytest.FixtureRequest, imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]], tmp_path: Path
-) -> tuple[Path, dict[str, bytes]]:
+def partition(request: pytest.FixtureRequest, imaged: Callable[[Recipe], Imaged], tmp_path: Path) -> Imaged:
     path, files = imaged(request.param)
     return copied(path, tmp_path / "p.img"), files
 
 
-def test_create_leaves_a_healthy_file_system(
-    partition: tuple[Path, dict[str, bytes]], session: Session, tmp_path: Path
-) -> None:
+def test_create_leaves_a_healthy_file_system(partition: Imaged, session: Session, tmp_path: Path) -> None:
     path, files = partition
     assert fsck(path).complaints == ()
     assert contents(path, tmp_path / "out") == files
@@ -87,9 +75,7 @@ def test_create_leaves_a_healthy_file_system(
 
 
 @pytest.mark.parametrize("wreck", WRECKS)
-def test_wrecked_partition_comes_back(
-    partition: tuple[Path, dict[str, bytes]], session: Session, tmp_path: Path, wreck: str
-) -> None:
+def test_wrecked_partition_comes_back(partition: Imaged, session: Session, tmp_path: Path, wreck: str) -> None:
     path, files = partition
     before = list_images(session, str(path)).images
     WRECKS[wreck](session, path.stat().st_size)(path)
@@ -112,7 +98,7 @@ def test_image_that_cannot_fit_is_refused_untouched(session: Session, tmp_path: 
 
 
 def test_interrupted_restore_is_named_and_resumed(
-    imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]],
+    imaged: Callable[[Recipe], Imaged],
     session: Session,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -157,7 +143,7 @@ def test_container_that_something_else_moved_is_named_and_mended(session: Sessio
 
 
 def test_discard_of_free_clusters_costs_nothing_and_a_discarding_format_everything(
-    imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]], session: Session, tmp_path: Path
+    imaged: Callable[[Recipe], Imaged], session: Session, tmp_path: Path
 ) -> None:
     made, files = imaged(RECIPES[2])
     path = copied(made, tmp_path / "p.img")
@@ -177,7 +163,7 @@ def test_discard_of_free_clusters_costs_nothing_and_a_discarding_format_everythi
 
 
 def test_default_is_the_newest_intact_image(
-    imaged: Callable[[Recipe], tuple[Path, dict[str, bytes]]], session: Session, tmp_path: Path
+    imaged: Callable[[Recipe], Imaged], session: Session, tmp_path: Path
 ) -> None:
     made, files = imaged(RECIPES[2])
     path = copied(made, tmp_path / "p.img")

@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
-from inpart import plugins
 from inpart.errors import NoSpace
 from inpart.extents import Extents
 from inpart.operations.create import CreateOptions, create
@@ -47,25 +47,18 @@ CASES = (
 Imaged = tuple[Path, Facts]
 
 
-@pytest.fixture(scope="session")
-def session() -> Session:
-    return Session(plugins.load())
-
-
 @pytest.fixture(scope="module")
 def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[Case], Imaged]:
     """A filled partition with two images in it, made once; not to be changed."""
-    made: dict[Case, Imaged] = {}
 
+    @cache
     def give(case: Case) -> Imaged:
-        if case not in made:
-            path = tmp_path_factory.mktemp("ntfs") / "p.img"
-            make_filled(path, case.recipe)
-            facts = snapshot(path)
-            create(session, str(path), CreateOptions("factory-1", "factory", layout=case.layout))
-            create(session, str(path), CreateOptions("mine", layout=case.layout))
-            made[case] = path, facts
-        return made[case]
+        path = tmp_path_factory.mktemp("ntfs") / "p.img"
+        make_filled(path, case.recipe)
+        facts = snapshot(path)
+        create(session, str(path), CreateOptions("factory-1", "factory", layout=case.layout))
+        create(session, str(path), CreateOptions("mine", layout=case.layout))
+        return path, facts
 
     return give
 

@@ -84,11 +84,6 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(plugins.load())
-
-
 @pytest.mark.parametrize(("spoil", "state", "words"), CASES, ids=lambda value: getattr(value, "__name__", ""))
 def test_each_state_has_its_own_option(
     session: Session, tmp_path: Path, spoil: Callable[[Path], None], state: State, words: str

@@ -93,13 +93,17 @@ def test_file_is_named_by_the_option_then_the_environment_then_the_system(
 def test_what_is_wrong_in_a_file_is_named_with_its_place(
     tmp_path: Path, text: str, message: str, hint: str | None
 ) -> None:
-    path = tmp_path / "wrong.toml"
+    assert refusal(tmp_path / "wrong.toml", text, message) == hint
+
+
+def refusal(path: Path, text: str, message: str) -> str | None:
+    """The hint of the error about a file, which names the file and what is wrong in it."""
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         load(file=path, environment={})
     assert caught.value.message.startswith(f"{path}: ")
     assert message in caught.value.message
-    assert caught.value.hint == hint
+    return caught.value.hint
 
 
 def test_a_file_of_strange_bytes_and_a_missing_one_are_errors(tmp_path: Path) -> None:
@@ -199,10 +203,5 @@ def test_devices_by_the_names_that_udev_gives(tmp_path: Path, monkeypatch: pytes
 def test_what_is_wrong_is_named_also_if_no_device_fits(
     tmp_path: Path, text: str, message: str, hint: str | None
 ) -> None:
-    path = tmp_path / "wrong.toml"
-    path.write_text(text)
-    with pytest.raises(UsageError) as caught:
-        load(file=path, environment={})
-    assert caught.value.message.startswith(f"{path}: ")
-    assert message in caught.value.message
-    assert hint is None or caught.value.hint == hint
+    said = refusal(tmp_path / "wrong.toml", text, message)
+    assert hint is None or said == hint
