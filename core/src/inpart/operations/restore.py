@@ -14,6 +14,7 @@ from inpart.operations.compose import Composition, Source, compose, retained_fro
 from inpart.operations.destination import Destination, other_place, own_place, without_images
 from inpart.operations.images import OpenImage, opened_image
 from inpart.operations.incomplete import Damage, left_out, survey
+from inpart.operations.journals import find_unfinished
 from inpart.operations.protection import mend_tables
 from inpart.operations.readback import DAMAGED, check_stored
 from inpart.operations.rewrite import Rewrite, rewrite
@@ -21,6 +22,7 @@ from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
 from inpart.operations.table import plan_repair
 from inpart.partitions import Repair, Target, apply_repair, open_target, reread_partitions
+from inpart.transaction import retire
 from inpart.units import format_size
 from inpart.volume import Access
 
@@ -179,11 +181,20 @@ def _restore(
     session.ask(_question(image, destination, report, repair))
     if repair:
         apply_repair(image.target.volume, repair)
+    _void_journals(session, destination)
     if dropped:
         destination = without_images(session, destination, dropped, present - dropped)
         composition = compose(session, source, destination.place, retained_from(destination.stores))
     written = rewrite(session, _rewrite_of(session, image, destination, composition, options))
     return replace(report, written_bytes=written)
+
+
+def _void_journals(session: Session, destination: Destination) -> None:
+    """Forget changes that were cut short: replayed after the restore, they would lead to data that is gone."""
+    found = () if destination.fresh else find_unfinished(session, destination.volume, destination.stores).journals
+    for journal in found:
+        if journal.base == 0:
+            retire(destination.volume, journal)
 
 
 def _question(image: OpenImage, destination: Destination, report: RestoreReport, repair: Repair | None) -> str:

@@ -92,11 +92,11 @@ def _go_on(session: Session, target: Target, record: RestoreRecord) -> RestoreRe
 
 
 def _clean_up(session: Session, target: Target) -> None:
-    """Give back the clusters of a journal file that is needed no more."""
+    """Give back the clusters of a journal file that is needed no more, unless the file system is beyond editing."""
     try:
         provider = find_filesystem(session, target.volume)
         filesystem = provider.open(target.volume)
+        if isinstance(filesystem, FilesystemEditor) and filesystem.info.state is State.CLEAN:
+            release_journal(Mounted(target.volume, provider, filesystem))
     except (FilesystemError, UsageError):
         return
-    if isinstance(filesystem, FilesystemEditor) and filesystem.info.state is State.CLEAN:
-        release_journal(Mounted(target.volume, provider, filesystem))
