@@ -18,7 +18,7 @@ from inpart.volume import Buffer, Volume
 STORE_ID = 1
 
 
-_UNDER_WAY = 64 * MIB
+_UNDER_WAY = 32 * MIB
 _BATCH_BYTES = 256 * KIB
 _BATCH_CHUNKS = 256
 
