@@ -12,7 +12,7 @@ import pytest
 from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
 from fatwrecks import WRECKS, contents, reformat, zero
 from inpart.contracts import FilesystemEditor
-from inpart.errors import IntegrityError, NoImageFound, NoSpace, UnfinishedJournal
+from inpart.errors import IntegrityError, Interrupted, NoImageFound, NoSpace, UnfinishedJournal
 from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
@@ -110,7 +110,7 @@ def test_interrupted_restore_is_named_and_resumed(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(rewriting, "copy_extents", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match="does not mount"):
         restore(session, str(path), RestoreOptions("factory"))
     monkeypatch.undo()
     assert fsck(path).files == -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from inpart import plugins
 from inpart.contracts import Stage
 from inpart.errors import InpartError
 from inpart.operations.session import Policy, Session
+from inpart.testing.cut_files import ADDED, CHANGED, DELETED, put_files, sample_files
 from inpart.testing.cut_kit import PowerCutKit
 from inpart.transaction import Transaction
 from inpart.units import MIB
@@ -48,11 +48,7 @@ class FatCuts(PowerCutKit):
         with path.open("wb") as file:
             file.truncate(size)
         tool("mkfs.fat", "--invariant", *options, str(path))
-        dice = random.Random(variant)
-        files = {
-            f"dir{number % 3}/a file with a long name {number}.bin": dice.randbytes(dice.choice((700, 5000, 30000)))
-            for number in range(12)
-        }
+        files = sample_files(variant)
         filler = int(size * (0.98 if variant == "fat32" else 0.95)) - sum(map(len, files.values()))
         self._put(path, {"filler": bytes(filler)})
         self._put(path, files)
@@ -61,10 +57,7 @@ class FatCuts(PowerCutKit):
 
     def _put(self, path: Path, files: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.items():
-                target = Path(folder) / name
-                target.parent.mkdir(exist_ok=True)
-                target.write_bytes(content)
+            put_files(Path(folder), files)
             sources = [str(source) for source in sorted(Path(folder).iterdir())]
             tool("mcopy", "-s", "-o", "-i", str(path), *sources, "::")
 
@@ -75,12 +68,8 @@ class FatCuts(PowerCutKit):
         return {name: content for name, content in found.items() if not name.startswith(".inpart")}
 
     def change(self, path: Path) -> None:
-        tool("mdel", "-i", str(path), "::dir1/a file with a long name 4.bin")
-        self._put(path, {"dir0/a file with a long name 0.bin": b"changed", "added.bin": bytes(3000)})
-
-    def wreck(self, path: Path) -> None:
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size // 10))
+        tool("mdel", "-i", str(path), f"::{DELETED}")
+        self._put(path, {CHANGED: b"changed", ADDED: bytes(3000)})
 
     def complaints(self, path: Path) -> list[str]:
         done = subprocess.run(["fsck.fat", "-n", str(path)], check=False, capture_output=True, text=True)

@@ -26,11 +26,10 @@ from inpart.operations.session import QuietProgress, Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.plugins import load
+from inpart.testing.cut_files import Files
 from inpart.testing.cuts import Recording, Sample
 from inpart.testing.kit import noting
 from inpart.testing.powercut import recorded_file
-
-Files = dict[str, bytes]
 
 _RESUMES = 2
 """After how many cuts a sample tries resume under power cuts."""
@@ -99,16 +98,17 @@ class PowerCutKit(ABC):
         """Change, delete and add files with the file system's own tools."""
 
     @abstractmethod
-    def wreck(self, path: Path) -> None:
-        """Overwrite what makes the file system readable."""
-
-    @abstractmethod
     def complaints(self, path: Path) -> list[str]:
         """What the reference checker finds, nothing on a healthy partition."""
 
     @abstractmethod
     def harmless(self, complaint: str) -> bool:
         """True for what soft updates may leave when nobody resumes: used clusters without an owner."""
+
+    def wreck(self, path: Path) -> None:
+        """Overwrite what makes the file system readable: the first tenth of the partition."""
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size // 10))
 
     def session(self) -> Session:
         """The plugins that are installed, and the default policy; ``vacates`` says that its layout moves files."""
