@@ -19,7 +19,7 @@ from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import list_images, open_image
 from inpart.operations.incomplete import survey
 from inpart.operations.restore import RestoreOptions, restore
-from inpart.operations.scope import Selection
+from inpart.operations.selection import Selection
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, claims_of, locate
 from inpart.operations.verify import verify

@@ -10,16 +10,17 @@ import pytest
 from inpart.contracts import Claim, FilesystemEditor, Finding, journal_size
 from inpart.encodings import builtin_encodings
 from inpart.errors import FilesystemUnsupported, IntegrityError, NoImageFound, NoSpace, UsageError
-from inpart.extents import Runs
+from inpart.extents import Extents, Runs
 from inpart.operations import rewrite as rewriting
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import export_image, import_image
 from inpart.operations.files import open_tree
-from inpart.operations.images import list_images
+from inpart.operations.forecast import forecast
+from inpart.operations.images import list_images, open_image
 from inpart.operations.journals import JOURNAL, find_unfinished
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.resume import resume
-from inpart.operations.scope import Selection
+from inpart.operations.selection import Selection
 from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
@@ -220,9 +221,47 @@ def test_excluded_files_come_back_as_zeros(session: Session, disk: Path, files: 
     whole = create(session, str(disk), CreateOptions("whole", to=tmp_path / "whole.ipi"))
     part = create(session, str(disk), CreateOptions("part", selection=chosen))
     assert part.image_bytes < whole.image_bytes
-    held = tree(session, disk, "part")
-    for path, data in files.items():
-        assert held[path] == (bytes(len(data)) if path.rpartition("/")[2].startswith("f1") else data)
+    gone = {path for path in files if path.rpartition("/")[2].startswith("f1")}
+    assert part.left_out == len(gone)
+    with open_tree(session, str(disk), "part") as held:
+        for path, data in files.items():
+            if path in gone:
+                with pytest.raises(UsageError, match="left out of the image"):
+                    held.read(path)
+            else:
+                assert b"".join(held.read(path)) == data
+    restore(session, str(disk), RestoreOptions(image="part"))
+    assert tree(session, disk) == {path: bytes(len(data)) if path in gone else data for path, data in files.items()}
+
+
+def test_patterns_that_leave_no_file(session: Session, disk: Path) -> None:
+    with pytest.raises(UsageError, match="no file with content fits --include"):
+        create(session, str(disk), CreateOptions("typo", selection=Selection(include=("*.bim",))))
+    with pytest.raises(UsageError, match="every sector"):
+        create(session, str(disk), CreateOptions("both", selection=Selection(include=("*",), all_sectors=True)))
+
+
+def test_report_says_where_the_image_is(session: Session, disk: Path) -> None:
+    report = create(session, str(disk), CreateOptions("first"))
+    row = list_images(session, str(disk)).images[0]
+    assert (report.extents, report.image_bytes, report.stored_bytes) == (row.extents, row.image_bytes, row.stored_bytes)
+
+
+def test_image_of_all_sectors_does_not_hold_itself(session: Session, disk: Path) -> None:
+    report = create(session, str(disk), CreateOptions("every", selection=Selection(all_sectors=True)))
+    with open_image(session, str(disk), "every") as image:
+        own = Extents((start, start + length) for start, length in report.extents)
+        assert not image.reader.extents & own
+        assert report.image_bytes == image.reader.extents.total > SIZE // 2
+
+
+def test_estimate_of_what_differs(session: Session, disk: Path) -> None:
+    create(session, str(disk), CreateOptions("first"))
+    alone = forecast(session, str(disk), Selection())
+    after = forecast(session, str(disk), Selection(), "first")
+    assert after.expected_bytes < alone.expected_bytes / 2
+    report = create(session, str(disk), CreateOptions("second", parent="first"))
+    assert report.stored_bytes <= after.expected_bytes + after.must_move
 
 
 def test_interrupted_restore_is_resumed(

@@ -1,4 +1,4 @@
-"""Options that stand above the settings of the same meaning in the configuration."""
+"""Options that several commands have for what goes into an image and where that goes."""
 
 from __future__ import annotations
 
@@ -17,3 +17,7 @@ Verify = Annotated[
     Literal["none", "stored", "full"] | None, typer.Option("--verify", help="What is read back after writing.")
 ]
 AllSectors = Annotated[bool, typer.Option("--all-sectors", help="Store free clusters, too.")]
+SkipSwap = Annotated[bool, typer.Option("--skip-swap", help="Leave out the content of swap and hibernation files.")]
+Parent = Annotated[
+    str | None, typer.Option("--parent", metavar="IMAGE", help="Store only what differs from this image.")
+]

@@ -6,7 +6,7 @@ All offsets and lengths are bytes of the volume that the file system was opened 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -175,6 +175,10 @@ class FilesystemTree(Filesystem):
     @abstractmethod
     def runs(self, path: str) -> Runs:
         """Where the content of a file or directory lies: whole clusters in file order, holes as ``Runs.HOLE``."""
+
+    def content(self, entries: Iterable[Entry]) -> Extents:
+        """Where the content of all these files lies, of which ``walk`` or ``stat`` told."""
+        return Extents(pair for entry in entries for pair in self.runs(entry.path).extents())
 
     def dispensable(self) -> Extents:
         """Clusters of files that need not be imaged: swap, hibernation."""

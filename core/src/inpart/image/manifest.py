@@ -46,7 +46,8 @@ class Manifest(BaseModel):
     """What an image is. ``image_id`` and ``parent`` are 32 hexadecimal digits.
 
     ``chunk_size``, ``image_bytes`` (used bytes held), ``stored_bytes`` (header and frames) and ``encodings`` are set
-    by the writer. ``mode`` is ``used`` or ``all-sectors``.
+    by the writer. ``mode`` is ``used`` or ``all-sectors``. ``left_out`` files had their content left out
+    because of the patterns ``include`` and ``exclude``; ``excluded`` names the first of them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,11 +61,19 @@ class Manifest(BaseModel):
     filesystem: FilesystemIdentity
     encodings: tuple[ShortText, ...] = ()
     mode: Literal["used", "all-sectors"] = "used"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    left_out: Size = 0
     excluded: tuple[str, ...] = ()
     chunk_size: Size = 0
     image_bytes: Size = 0
     stored_bytes: Size = 0
     tool_version: ShortText = ""
+
+    @property
+    def lacks_files(self) -> bool:
+        """True if the content of some files was left out."""
+        return bool(self.left_out or self.excluded)
 
     @property
     def id_bytes(self) -> bytes:

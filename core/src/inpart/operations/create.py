@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from inpart import __version__
 from inpart.contracts import Encoding, ImageSummary, State
 from inpart.errors import UsageError
-from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage, default_chunk_size, write_image
+from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage, write_image
 from inpart.operations.aids import refresh_aids
 from inpart.operations.estimate import Estimate, estimate_stream
 from inpart.operations.files_out import NewFile
@@ -19,9 +19,10 @@ from inpart.operations.health import Checking
 from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
 from inpart.operations.images import open_reader
 from inpart.operations.partition import Mounted, open_as_it_is, open_clean, open_healthy, open_stores
-from inpart.operations.placing import Placement, plan_placement, store_stream
+from inpart.operations.placing import plan_placement, store_stream
 from inpart.operations.readback import read_back_file, read_back_store
-from inpart.operations.scope import Scope, Selection, scope_of
+from inpart.operations.scope import Scope, scope_of
+from inpart.operations.selection import Selection, as_text
 from inpart.operations.session import Session
 from inpart.operations.stores import Located
 from inpart.partitions import Target, open_target
@@ -48,7 +49,11 @@ class CreateOptions:
 
 @dataclass(frozen=True)
 class CreateReport:
-    """What was made, or with ``dry_run`` would be; sizes in bytes. ``vacated`` is what had to move."""
+    """What was made, or with ``dry_run`` would be; sizes in bytes. ``vacated`` is what had to move.
+
+    ``plan`` is the room that was kept for the image, ``extents`` (start, length) where in the partition it is now.
+    ``left_out`` files are in the image without their content.
+    """
 
     image_id: str
     name: str
@@ -61,6 +66,9 @@ class CreateReport:
     vacated: int
     plan: str
     dry_run: bool = False
+    mode: str = "used"
+    left_out: int = 0
+    extents: list[tuple[int, int]] = field(default_factory=list)
 
 
 def create(session: Session, address: str, options: CreateOptions) -> CreateReport:
@@ -70,6 +78,7 @@ def create(session: Session, address: str, options: CreateOptions) -> CreateRepo
     written, UsageError for a name that is taken, UnfinishedJournal, IntegrityError if it does not read back.
     """
     check_name(options.name)
+    options.selection.check()
     report = _create(session, address, options)
     if options.to is None and not options.dry_run:
         refresh_aids(session, address)
@@ -124,11 +133,13 @@ class _Job:
 
     def into_partition(self) -> CreateReport:
         layout = self.options.layout or self.session.policy.layout
-        estimate = self.estimate(scope_of(self.mounted, self.options.selection))
+        scope = scope_of(self.mounted, self.options.selection)
+        estimate = self.estimate(scope).kept_small(self.options.selection)
         placement = plan_placement(self.session, self.mounted, self.stores, layout, estimate)
         vacated = (self.mounted.filesystem.allocated() & placement.plan.vacate).total
+        report = self.report(estimate, scope, placement.layout.name, placement.plan.summary, vacated)
         if self.options.dry_run:
-            return self.report(estimate, 0, vacated, placement)
+            return report
         self.session.ask(
             f"Write an image of {format_size(estimate.image_bytes)}, about {format_size(estimate.expected)}, "
             f"into {self.target.volume.name}?"
@@ -136,14 +147,14 @@ class _Job:
         written: list[WrittenImage] = []
 
         def feed(sink: Callable[[Buffer], None]) -> ImageSummary:
-            scope = scope_of(self.mounted.reopened(), self.options.selection)
+            scope = scope_of(self.mounted.reopened(), self.options.selection, placement.plan.region)
             image = self.write(scope, sink)
             written.append(image)
             return summary_of(image.manifest, image.digest, image.stream_size, small_areas(scope, self.target))
 
         store_stream(self.session, self.mounted, placement, self.image_id, feed)
-        read_back_store(self.session, self.mounted, self.image_id)
-        return self.report(estimate, written[0].stream_size, vacated, placement)
+        stored = read_back_store(self.session, self.mounted, self.image_id)
+        return replace(_made(report, written[0]), extents=[(start, end - start) for start, end in stored.extents])
 
     def into_file(self, path: Path) -> CreateReport:
         """The partition is checked while its image is written, and the file is given its name only afterwards.
@@ -154,9 +165,10 @@ class _Job:
         with Checking(self.mounted.provider, self.target.volume, needed=needed) as checking:
             scope = scope_of(self.mounted, self.options.selection)
             estimate = self.estimate(scope)
+            report = self.report(estimate, scope, "file", f"a file of at most {estimate.upper} bytes", 0)
             if self.options.dry_run:
                 checking.finish()
-                return self.report(estimate, 0, 0, None)
+                return report
 
             def write(data: Buffer) -> None:
                 checking.poll()
@@ -167,10 +179,10 @@ class _Job:
                 checking.finish()
                 file.flush()
                 read_back_file(self.session, file.path, self.parent)
-        return self.report(estimate, image.stream_size, 0, None)
+        return _made(report, image)
 
     def estimate(self, scope: Scope) -> Estimate:
-        return estimate_stream(scope.view, scope.used, self.encoding, default_chunk_size(scope.view.size, scope.used))
+        return estimate_stream(scope.view, scope.used, self.encoding, self.parent)
 
     def write(self, scope: Scope, sink: Callable[[Buffer], None]) -> WrittenImage:
         with self.session.progress.phase("imaging", scope.used.total) as advance:
@@ -203,22 +215,34 @@ class _Job:
                 size=info.size,
                 used_bytes=info.used_bytes,
             ),
-            mode="all-sectors" if self.options.selection.all_sectors else "used",
-            excluded=scope.excluded,
+            mode=self.options.selection.mode,
+            include=tuple(map(as_text, self.options.selection.include)),
+            exclude=tuple(map(as_text, self.options.selection.exclude)),
+            left_out=scope.left_out.files,
+            excluded=scope.left_out.names,
             tool_version=__version__,
         )
 
-    def report(self, estimate: Estimate, stored: int, vacated: int, placement: Placement | None) -> CreateReport:
+    def report(self, estimate: Estimate, scope: Scope, layout: str, plan: str, vacated: int) -> CreateReport:
+        """What is going to be made."""
         return CreateReport(
             image_id=self.image_id.hex(),
             name=self.options.name,
             kind=self.options.kind,
-            layout=placement.layout.name if placement else "file",
+            layout=layout,
             image_bytes=estimate.image_bytes,
-            stored_bytes=stored,
+            stored_bytes=0,
             expected_bytes=estimate.expected,
             upper_bytes=estimate.upper,
             vacated=vacated,
-            plan=placement.plan.summary if placement else f"a file of at most {estimate.upper} bytes",
+            plan=plan,
             dry_run=self.options.dry_run,
+            mode=self.options.selection.mode,
+            left_out=scope.left_out.files,
         )
+
+
+def _made(report: CreateReport, image: WrittenImage) -> CreateReport:
+    """The report with what was really written."""
+    left_out = image.manifest.left_out
+    return replace(report, image_bytes=image.image_bytes, stored_bytes=image.stream_size, left_out=left_out)

@@ -12,8 +12,9 @@ from inpart.image import is_image_stream
 from inpart.operations.extraction import OutputTree
 from inpart.operations.images import opened_image
 from inpart.operations.mended import MendedVolume
+from inpart.operations.partial import PartialTree
 from inpart.operations.reading import filesystem_on
-from inpart.operations.scope import Selection
+from inpart.operations.selection import Selection
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.partitions import open_target
@@ -45,7 +46,8 @@ def open_tree(session: Session, address: str, image: str | None = None) -> Itera
         else:
             opened = opened_image(session, target, image, EVERY)
             system = opened.found.summary.system if opened.found else {}
-            yield tree_on(session, MendedVolume(opened.volume, system))
+            tree = tree_on(session, MendedVolume(opened.volume, system))
+            yield PartialTree(tree, opened.reader.extents) if opened.reader.manifest.lacks_files else tree
 
 
 def tree_on(session: Session, volume: Volume) -> FilesystemTree:

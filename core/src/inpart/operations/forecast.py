@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inpart.contracts import FilesystemEditor, State
-from inpart.errors import NoSpace
-from inpart.image import default_chunk_size
+from inpart.errors import FilesystemUnsupported, NoSpace
 from inpart.operations.estimate import estimate_stream
-from inpart.operations.partition import open_healthy, open_stores
+from inpart.operations.images import open_reader
+from inpart.operations.partition import open_as_it_is, open_healthy, open_stores
 from inpart.operations.placing import plan_placement
-from inpart.operations.scope import Selection, scope_of
+from inpart.operations.scope import scope_of
+from inpart.operations.selection import Selection
 from inpart.operations.session import Session
 from inpart.partitions import open_target
 
@@ -33,25 +34,30 @@ class Forecast:
     verdict: str
 
 
-def forecast(
-    session: Session, address: str, selection: Selection, encoding: str | None = None, layout: str | None = None
-) -> Forecast:
-    """Estimate an image of the partition at ``address``. An unclean file system is a warning here, not an error."""
+def forecast(session: Session, address: str, selection: Selection, parent: str | None = None) -> Forecast:
+    """Estimate an image of the partition at ``address``, or what of it differs from the image ``parent``.
+
+    An unclean file system is a warning here, not an error; with all sectors an unknown one is, too.
+    """
+    selection.check()
     with open_target(address) as target:
-        mounted = open_healthy(session, target.volume, tuple(State))
+        if selection.all_sectors:
+            mounted = open_as_it_is(session, target.volume)
+        else:
+            mounted = open_healthy(session, target.volume, tuple(State))
         scope = scope_of(mounted, selection)
-        coder = session.plugins.encoding(encoding or session.policy.encoding)
-        size = estimate_stream(scope.view, scope.used, coder, default_chunk_size(scope.view.size, scope.used))
+        located = open_stores(session, target.volume)
+        older = open_reader(session, located, located.select(parent)) if parent is not None else None
+        coder = session.plugins.encoding(session.policy.encoding)
+        size = estimate_stream(scope.view, scope.used, coder, older).kept_small(selection)
         editor = mounted.filesystem
         free = editor.free() if isinstance(editor, FilesystemEditor) else scope.used.complement(0, 0)
         must_move, fits = 0, True
         try:
-            located = open_stores(session, target.volume)
-            name = layout or session.policy.layout
-            plan = plan_placement(session, mounted, located.stores, name, size).plan
+            plan = plan_placement(session, mounted, located.stores, session.policy.layout, size).plan
             must_move = (mounted.filesystem.allocated() & plan.vacate).total
             verdict = plan.summary
-        except NoSpace as error:
+        except (NoSpace, FilesystemUnsupported) as error:
             fits, verdict = False, error.message
         return Forecast(
             image_bytes=size.image_bytes,

@@ -46,8 +46,12 @@ def edit(provider: FilesystemProvider, volume: Volume) -> FilesystemEditor:
     opened = provider.open(volume)
     if isinstance(opened, FilesystemEditor):
         return opened
+    if isinstance(opened, RawPartition):
+        what = f"{volume.name} has no known file system that could keep an image in itself"
+    else:
+        what = f"the plugin for {provider.name} reads this file system but cannot edit it"
     raise FilesystemUnsupported(
-        f"the plugin for {provider.name} reads this file system but cannot edit it",
+        what,
         hint="create with --to FILE stores the image outside the partition",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inpart.contracts import SearchMethod
+from inpart.contracts import SearchMethod, StoredImage
 from inpart.errors import IntegrityError
 from inpart.image import ImageReader
 from inpart.operations.health import describe, errors_of
@@ -18,7 +18,7 @@ _FAILING = "the medium may be failing"
 DAMAGED = "`inpart verify` names the files that are hit; choose another image"
 
 
-def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None:
+def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> StoredImage:
     """Find the image as anybody would, check the file system and every stored byte. Raises IntegrityError.
 
     All of it is read from the medium, unless the policy wants no byte to be read back.
@@ -32,7 +32,12 @@ def read_back_store(session: Session, mounted: Mounted, image_id: bytes) -> None
     found = next((one for one in located.images if one.summary.image_id == image_id), None)
     if found is None:
         raise IntegrityError("the image was written and cannot be found again", hint=_FAILING)
-    check_stored(session, open_reader(session, located, found), _FAILING)
+    reader = open_reader(session, located, found)
+    if reader.findings or found.image.state != "committed":
+        told = reader.findings[0].message if reader.findings else f"is {found.image.state}"
+        raise IntegrityError(f"the image was written and does not read back as a whole: {told}", hint=_FAILING)
+    check_stored(session, reader, _FAILING)
+    return found.image
 
 
 def read_back_file(session: Session, path: Path, parent: ImageReader | None) -> None:

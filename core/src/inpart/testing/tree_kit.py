@@ -100,7 +100,10 @@ class FilesystemTreeKit(FilesystemReaderKit):
                 assert b"".join(tree.read(path, offset, length)) == expected, f"T6: {path} {offset} {length}"
 
     def test_t7_runs_hold_the_content(self, variant: str) -> None:
-        """T7: runs are whole, allocated clusters in file order that belong to one file only and hold its bytes."""
+        """T7: runs are whole, allocated clusters in file order that belong to one file only and hold its bytes.
+
+        The content of several files is all their runs.
+        """
         specimen = self.specimen(variant)
         volume = specimen.frozen()
         tree = self.tree(volume)
@@ -117,6 +120,10 @@ class FilesystemTreeKit(FilesystemReaderKit):
             assert not runs.extents() & seen, f"T7: {path} shares clusters with another file"
             seen |= runs.extents()
             assert RunsVolume(volume, runs, size=len(content)).read(0, len(content)) == content, f"T7: {path}"
+
+        entries = [entry for entry in tree.walk() if entry.path in specimen.files]
+        together = Extents.union(tree.runs(path).extents() for path in specimen.files)
+        assert tree.content(entries) == together, "T7: the content of all is something else than the runs of each"
 
     def test_t8_owners_are_named(self, variant: str) -> None:
         """T8: owners names the files, and only those, that have bytes in the given extents."""

@@ -87,10 +87,20 @@ class Mapping:
 
     def extents(self) -> Extents:
         """Bytes of the volume that the inodes own: content, tree blocks and blocks of extended attributes."""
-        superblock = self.inodes.superblock
         attributes = self.inodes.file_acl[self.inodes.file_acl > 0]
-        starts = np.concatenate([self.pieces.physical, self.nodes.block, attributes])
-        lengths = np.concatenate([self.pieces.length, np.ones(len(self.nodes.block) + len(attributes), dtype=np.int64)])
+        blocks = np.concatenate([self.nodes.block, attributes])
+        return self._clusters(blocks, np.ones(len(blocks), dtype=np.int64)) | self._clusters(
+            self.pieces.physical, self.pieces.length
+        )
+
+    def content(self) -> Extents:
+        """Bytes of the volume that hold what was written to the inodes, as whole clusters."""
+        written = self.pieces.pick(~self.pieces.uninit)
+        return self._clusters(written.physical, written.length)
+
+    def _clusters(self, starts: Numbers, lengths: Numbers) -> Extents:
+        """The clusters of runs of blocks."""
+        superblock = self.inodes.superblock
         rows = np.clip(np.stack([starts, starts + lengths], axis=1), 0, superblock.blocks_count)
         owned = Extents(rows * superblock.block_size).shift(-superblock.data_start).align_out(superblock.cluster_size)
         return owned.shift(superblock.data_start)

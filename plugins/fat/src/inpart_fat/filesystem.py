@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -211,6 +211,10 @@ class FatFilesystem(FilesystemTree):
         if found is None:
             return self._root_runs()
         return self.geometry.runs(self.chain(found.cluster))
+
+    def content(self, entries: Iterable[Entry]) -> Extents:
+        """No directory is searched: the record of an entry is its first cluster. Raises FilesystemDamaged."""
+        return Extents.union(self.geometry.runs(self.chain(entry.record)).extents() for entry in entries)
 
     def _root_runs(self) -> Runs:
         geometry = self.geometry

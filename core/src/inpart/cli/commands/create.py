@@ -12,10 +12,10 @@ from inpart.cli.command import Device, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import printable, size
 from inpart.cli.paths import Exclude, Include
-from inpart.cli.policy import AllSectors, Encoding, LayoutName, MinFree, Verify
+from inpart.cli.policy import AllSectors, Encoding, LayoutName, MinFree, Parent, SkipSwap, Verify
 from inpart.contracts import State
 from inpart.operations.create import CreateOptions, CreateReport, create
-from inpart.operations.scope import Selection
+from inpart.operations.selection import Selection
 
 
 def _allow(state: State) -> Any:
@@ -33,11 +33,10 @@ def command(
     encoding: Encoding = None,
     min_free: MinFree = None,
     verify: Verify = None,
-    parent: Annotated[
-        str | None, typer.Option("--parent", metavar="IMAGE", help="Store only what differs from this image.")
-    ] = None,
+    parent: Parent = None,
     include: Include = None,
     exclude: Exclude = None,
+    skip_swap: SkipSwap = False,
     all_sectors: AllSectors = False,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Write the image to a new file, not into the partition.")
@@ -62,7 +61,7 @@ def command(
         name=name,
         kind=kind,
         parent=parent,
-        selection=Selection(tuple(include or ()), tuple(exclude or ()), all_sectors),
+        selection=Selection(tuple(include or ()), tuple(exclude or ()), all_sectors, skip_swap),
         to=to,
         allow=tuple(state for state, given in allowed.items() if given),
         dry_run=run.dry_run,
@@ -72,12 +71,31 @@ def command(
 
 
 def _text(report: CreateReport) -> Iterator[str]:
+    what = "of every sector" if report.mode == "all-sectors" else "of used data"
     if report.dry_run:
-        yield f"would store {size(report.image_bytes)} of used data as image {printable(report.name)}"
+        yield f"would store {size(report.image_bytes)} {what} as image {printable(report.name)}"
         yield f"expected size: {size(report.expected_bytes)}, at most {size(report.upper_bytes)}"
         yield f"place: {report.plan}"
         if report.vacated:
             yield f"moved out of the way before that: {size(report.vacated)}"
+        yield from _left_out(report)
         return
-    yield f"image {printable(report.name)} ({report.image_id[:12]}): {size(report.image_bytes)} of used data"
-    yield f"stored as {size(report.stored_bytes)}: {report.plan}"
+    yield f"image {printable(report.name)} ({report.image_id[:12]}): {size(report.image_bytes)} {what}"
+    yield f"stored as {size(report.stored_bytes)}{_place(report)}"
+    if report.vacated:
+        yield f"moved out of the way before that: {size(report.vacated)}"
+    yield from _left_out(report)
+
+
+def _left_out(report: CreateReport) -> Iterator[str]:
+    if report.left_out:
+        yield f"without the content of {report.left_out} files, which a restore brings back as zeros"
+
+
+def _place(report: CreateReport) -> str:
+    """Where the image is in the partition now."""
+    if not report.extents:
+        return ""
+    start, (last, length) = report.extents[0][0], report.extents[-1]
+    pieces = f"{len(report.extents)} pieces" if len(report.extents) > 1 else "one piece"
+    return f", layout {report.layout}, in {pieces} from byte {start} to {last + length} of the partition"

@@ -10,10 +10,10 @@ from inpart.cli.command import Device, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import size, table
 from inpart.cli.paths import Exclude, Include
-from inpart.cli.policy import AllSectors, Encoding, LayoutName, MinFree
+from inpart.cli.policy import AllSectors, Encoding, LayoutName, MinFree, Parent, SkipSwap
 from inpart.errors import ExitCode
 from inpart.operations.forecast import Forecast, forecast
-from inpart.operations.scope import Selection
+from inpart.operations.selection import Selection
 
 
 @_command()
@@ -23,14 +23,16 @@ def command(
     layout: LayoutName = None,
     encoding: Encoding = None,
     min_free: MinFree = None,
+    parent: Parent = None,
     include: Include = None,
     exclude: Exclude = None,
+    skip_swap: SkipSwap = False,
     all_sectors: AllSectors = False,
 ) -> None:
     """Say how large an image would be, and whether it fits."""
     given = {"layout.name": layout, "encoding.default": encoding, "policy.min_free": min_free}
-    selection = Selection(tuple(include or ()), tuple(exclude or ()), all_sectors)
-    report = forecast(run.session(given), device, selection)
+    selection = Selection(tuple(include or ()), tuple(exclude or ()), all_sectors, skip_swap)
+    report = forecast(run.session(given), device, selection, parent)
     run.show(report, table(_rows(report)))
     if not report.fits:
         raise typer.Exit(ExitCode.NO_SPACE)

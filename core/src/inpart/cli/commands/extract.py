@@ -14,7 +14,7 @@ from inpart.cli.paths import Exclude, Include, Words, split_words
 from inpart.errors import ExitCode
 from inpart.operations.extraction import OutputTree
 from inpart.operations.files import ExtractReport, extract, open_tree
-from inpart.operations.scope import Selection
+from inpart.operations.selection import Selection
 from inpart.units import format_size
 
 

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from inpart.cli.command import Device, Image, Run
 from inpart.cli.command import command as _command
 from inpart.cli.output import size, table
+from inpart.image import Manifest
 from inpart.operations.show import ImageDetails, show_image
+
+_SHOWN = 10
 
 
 @_command()
@@ -31,8 +34,17 @@ def _rows(details: ImageDetails) -> Iterator[tuple[str, str]]:
     yield "stored", f"{size(details.stream_size)} with {', '.join(manifest.encodings)}"
     for name, length in details.system_areas:
         yield "system area", f"{name}, {size(length)}"
-    for path in manifest.excluded:
-        yield "left out", path
+    yield from _left_out(manifest)
     if row is not None:
         yield "place", f"{row.layout}, {len(row.extents)} extents, found by {row.method}, {row.state}"
         yield "files", ", ".join(row.files) or "-"
+
+
+def _left_out(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the image does not hold; of many files the first ones by name."""
+    yield from (("include", pattern) for pattern in manifest.include)
+    yield from (("exclude", pattern) for pattern in manifest.exclude)
+    count = max(manifest.left_out, len(manifest.excluded))
+    if count:
+        yield "left out", f"the content of {count} files, such as"
+        yield from (("", path) for path in manifest.excluded[:_SHOWN])
