@@ -239,3 +239,43 @@ def test_wrong_settings_are_named(folder: Path) -> None:
     done = process("probe", str(folder / "sound.img"), INPART_LAYOUT_NAM="x")
     assert done.returncode == ExitCode.USAGE
     assert "did you mean INPART_LAYOUT_NAME?" in done.stderr
+
+
+LOCKED = {
+    "image": (["import", "card.img", "locked.ipi"], ExitCode.FAILED, "locked.ipi: no permission to read it"),
+    "configuration": (["list", "card.img", "--config", "locked.ipi"], ExitCode.USAGE, "cannot read the configuration"),
+    "directory": (["demo", "--keep", "locked"], ExitCode.USAGE, "Permission denied"),
+    "folder": (["extract", "card.img", "--to", "locked/files"], ExitCode.USAGE, "cannot be made: Permission denied"),
+}
+"""What another user may not open: the command, its exit code, and part of what it says."""
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """The file system sees another user than root, as whom CI may run this."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_what_is_locked_is_named(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    arguments, code, said = LOCKED[name]
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(folder / "sound.img", "card.img")
+    Path("locked.ipi").touch(mode=0o000)
+    Path("locked").mkdir(mode=0o000)
+    call(capsys, *arguments[:1], "absent", "--json")  # loads what another user may not read
+    with unprivileged():
+        got, out, err = call(capsys, *arguments)
+    assert_explained(got, out, err)
+    assert code == got
+    assert said in err
+    Path("locked").chmod(0o700)

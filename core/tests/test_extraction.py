@@ -106,5 +106,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_root_that_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is not a directory"):
         OutputTree(tmp_path / "f")
+    with pytest.raises(UsageError, match="cannot be made: Not a directory"):
+        OutputTree(tmp_path / "f/g")

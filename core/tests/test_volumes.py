@@ -80,8 +80,9 @@ def test_a_file_that_shrinks_is_an_error_not_a_short_read(tmp_path: Path) -> Non
 def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         FileVolume(tmp_path / "nothing")
-    with pytest.raises(UsageError, match="neither a file nor a block device"):
+    with pytest.raises(UsageError, match="neither a file nor a block device") as caught:
         FileVolume(tmp_path)
+    assert f"findmnt --target {tmp_path}" in str(caught.value.hint)
     with pytest.raises(UsageError, match="neither a file nor a block device"):
         FileVolume("/dev/zero")
     FileVolume.create(tmp_path / "new", 1 << 40).close()
@@ -280,12 +281,17 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
     path = tmp_path / "partition.img"
     path.write_bytes(bytes(512))
     path.chmod(0o000)
+    readable = tmp_path / "readable.img"
+    readable.write_bytes(bytes(512))
+    readable.chmod(0o444)
     was_root = os.geteuid() == 0
     if was_root:
         os.seteuid(65534)
     try:
-        with pytest.raises(VolumeError, match="permission denied") as caught:
+        with pytest.raises(VolumeError, match="no permission to read it") as caught:
             FileVolume(path)
+        with pytest.raises(VolumeError, match="no permission to write it"):
+            FileVolume(readable, Access.WRITE)
     finally:
         if was_root:
             os.seteuid(0)

@@ -98,7 +98,8 @@ def _foreseen(error: BaseException) -> InpartError | None:
             return Interrupted("interrupted")
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
-            return InpartError(f"{place}{error.strerror or error}")
+            hint = "look at the permissions of the folders on the way" if isinstance(error, PermissionError) else None
+            return InpartError(f"{place}{error.strerror or error}", hint=hint)
     return _as_usage_error(error) if isinstance(error, _UsageProblem) else None
 
 

@@ -128,7 +128,10 @@ _SHARED = (
     _parameter("debug", Annotated[bool, typer.Option("--debug", help="Show where a bug happened.")], False),
     _parameter(
         "config_file",
-        Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings; else /etc/inpart.toml.")],
+        Annotated[
+            Path | None,
+            typer.Option("--config", metavar="FILE", help="Settings; else /etc/inpart.toml.", readable=False),
+        ],
         None,
     ),
     _parameter(

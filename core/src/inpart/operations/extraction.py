@@ -30,8 +30,7 @@ class OutputTree:
         self._dry_run = dry_run
         self._times: list[Entry] = []
         if not dry_run:
-            with _explained(str(root)):
-                root.mkdir(parents=True, exist_ok=True)
+            _make_root(root)
 
     def directory(self, entry: Entry) -> None:
         """Make a directory; one that is there already is taken as it is."""
@@ -102,6 +101,14 @@ class OutputTree:
             finally:
                 os.close(parent)
         return handle
+
+
+def _make_root(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "is not a directory" if isinstance(error, FileExistsError) else f"cannot be made: {error.strerror}"
+        raise UsageError(f"{root} {reason}", hint="name a directory that you can write to") from None
 
 
 def _unlink(name: str, parent: int) -> None:

@@ -68,7 +68,7 @@ class FileVolume(Volume):
         except FileExistsError:
             raise UsageError(f"{path} exists already", hint="name a file that does not exist yet") from None
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from None
+            raise UsageError(f"{path}: {error.strerror}", hint="name a file in a folder you can write to") from None
         return cls(path, Access.WRITE)
 
     def _open(self) -> int:
@@ -76,13 +76,13 @@ class FileVolume(Volume):
         try:
             mode = self.path.stat().st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-                raise UsageError(f"{self.name} is neither a file nor a block device")
+                raise _kind_error(self.name, mode)
             if self.access is not Access.READ:
                 self._refuse_users()
                 flags |= os.O_EXCL if stat.S_ISBLK(mode) else 0
             fd = os.open(self.path, flags | os.O_CLOEXEC)
         except OSError as error:
-            raise _open_error(self.name, error) from None
+            raise _open_error(self.name, error, "write" if self.writable else "read") from None
         if self.access is not Access.READ:
             self._lock(fd)
         return fd
@@ -104,7 +104,7 @@ class FileVolume(Volume):
                     continue
                 os.close(fd)
                 if error.errno != errno.EWOULDBLOCK:
-                    raise _open_error(self.name, error) from None
+                    raise _open_error(self.name, error, "lock") from None
                 hint = "wait until it has finished"
                 raise DeviceBusy(f"{self.name} is locked by another program", hint=hint) from None
             return
@@ -127,7 +127,7 @@ class FileVolume(Volume):
             try:
                 count = os.preadv(self._fd, [view[done:]], offset + done)
             except OSError as error:
-                raise VolumeError(f"{self.name}: cannot read at {offset + done}: {error.strerror}") from error
+                raise _read_error(self.name, offset + done, error) from error
             if count == 0:
                 raise VolumeError(f"{self.name} ends at {offset + done}, before its {self.size} bytes")
             done += count
@@ -138,7 +138,7 @@ class FileVolume(Volume):
         try:
             data = os.pread(self._fd, length, offset)
         except OSError as error:
-            raise VolumeError(f"{self.name}: cannot read at {offset}: {error.strerror}") from error
+            raise _read_error(self.name, offset, error) from error
         return data if len(data) == length else super().read(offset, length)
 
     def fetch(self, offset: int, buffer: memoryview) -> None:
@@ -218,7 +218,15 @@ class FileVolume(Volume):
             self._fd = -1
 
 
-def _open_error(name: str, error: OSError) -> Exception:
+def _kind_error(name: str, mode: int) -> UsageError:
+    hint = (
+        f"name the device of the file system there: `findmnt --target {name}` shows it" if stat.S_ISDIR(mode) else None
+    )
+    return UsageError(f"{name} is neither a file nor a block device", hint=hint)
+
+
+def _open_error(name: str, error: OSError, wish: str) -> Exception:
+    """``wish`` is what was to be done with it: read, write or lock."""
     if error.errno == errno.EBUSY:
         return DeviceBusy(f"{name} is in use", hint="unmount it or stop what uses it, then repeat")
     if error.errno == errno.ENOENT:
@@ -226,8 +234,15 @@ def _open_error(name: str, error: OSError) -> Exception:
     if error.errno == errno.EROFS:
         return VolumeError(f"{name} can only be read", hint="a write-protect switch, or a read-only mount around it")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return VolumeError(f"{name}: permission denied", hint="root can open it, and those whom its owner allows to")
+        return VolumeError(
+            f"{name}: no permission to {wish} it", hint="root can open it, and those whom its owner allows to"
+        )
     return VolumeError(f"{name}: {error.strerror}")
+
+
+def _read_error(name: str, offset: int, error: OSError) -> VolumeError:
+    hint = "the medium fails: copy it with ddrescue, then use the copy" if error.errno == errno.EIO else None
+    return VolumeError(f"{name}: cannot read at {offset}: {error.strerror}", hint=hint)
 
 
 def _write_error(name: str, offset: int, error: OSError) -> Exception:

@@ -18,7 +18,8 @@ from inpart.operations.demo import Step, demo
 def command(
     run: Run,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIRECTORY", help="Leave the disk there, to try things on it.")
+        Path | None,
+        typer.Option("--keep", metavar="DIRECTORY", help="Leave the disk there, to try things on it.", readable=False),
     ] = None,
 ) -> None:
     """Wreck a small disk and bring it back.

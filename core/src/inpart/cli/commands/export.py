@@ -19,7 +19,7 @@ def command(
     device: Device,
     image: Image = None,
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A new file for the image.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A new file for the image.", readable=False)],
 ) -> None:
     """Copy an image into a file, to keep it on another disk."""
     report = export_image(run.session(), device, image, to, dry_run=run.dry_run)

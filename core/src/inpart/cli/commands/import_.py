@@ -18,7 +18,10 @@ from inpart.operations.exchange import import_image
 def command(
     run: Run,
     device: Device,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export or create --to made.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="What export or create --to made.", show_default=False, readable=False),
+    ],
     layout: LayoutName = None,
     min_free: MinFree = None,
     verify: Verify = None,
