@@ -269,7 +269,9 @@ def test_what_is_locked_is_named(
 ) -> None:
     arguments, code, said = LOCKED[name]
     monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
     shutil.copy(folder / "sound.img", "card.img")
+    Path("card.img").chmod(0o666)
     Path("locked.ipi").touch(mode=0o000)
     Path("locked").mkdir(mode=0o000)
     Path("open").mkdir()
