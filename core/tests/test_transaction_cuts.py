@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inpart.checksums import crc32c
 from inpart.contracts import Stage
 from inpart.errors import IntegrityError, NoSpace, VolumeError
 from inpart.extents import Extents, Runs
@@ -202,6 +203,33 @@ def test_replay_refuses_what_was_changed_since_and_says_where() -> None:
     volume.data[:] = before
     assert replay(volume, journal) == 2 + 1 + 1 + 6
     assert metadata(volume) == script.states[-1]
+
+
+def test_changes_that_keep_the_checksum_are_told_apart() -> None:
+    """As in the superblock of ext4: what CRC-32C is divided by may be added anywhere."""
+    divisor = (0x82F63B78 << 1 | 1).to_bytes(5, "little")
+    at = 4 * SECTOR + 100
+
+    def change(volume: Volume) -> None:
+        tx = Transaction(volume)
+        for place, stage in ((at, Stage.MARK), (at + 20, Stage.RELEASE), (at, Stage.PUBLISH)):
+            old = tx.view.read(place, len(divisor))
+            tx.edit(place, bytes(a ^ b for a, b in zip(old, divisor, strict=True)), stage)
+        tx.commit(JOURNAL)
+
+    before, after = disk(), disk()
+    change(after)
+    sectors = [bytes(one.data[4 * SECTOR : 5 * SECTOR]) for one in (before, after)]
+    assert sectors[0] != sectors[1]
+    assert crc32c(sectors[0]) == crc32c(sectors[1])
+
+    def check(cut: MemoryVolume) -> None:
+        for journal in find_journal(cut, [JOURNAL]):
+            if journal.unfinished_work:
+                replay(cut, journal)
+                assert cut.data[:USED] == after.data[:USED]
+
+    run_power_cuts(disk, change, check)
 
 
 def test_replay_refuses_journals_that_are_not_committed() -> None:

@@ -15,7 +15,9 @@ from inpart.transaction.journal_format import JournalState
 from inpart.transaction.payload import WINDOW, PayloadReader, Records, Words, sector_crcs
 from inpart.volume import Volume
 
-_SHOWN = 3
+_NAMED = 3
+
+Shown = NDArray[np.bool_]
 
 
 def replay(volume: Volume, journal: Journal) -> int:
@@ -31,8 +33,8 @@ def replay(volume: Volume, journal: Journal) -> int:
     reader = _reader(volume, journal)
     records = reader.records(partition.size)
     targets = _targets(records, journal)
-    after = np.concatenate([sector_crcs(part, journal.header.sector_size) for _, part in reader.contents()])
-    reached = _reached(partition, journal, records, targets, after)
+    after, shown = _compared(partition, reader, journal.header.sector_size, records)
+    reached = _reached(partition, journal, records, targets, after, shown)
     return _apply(partition, _reader(volume, journal), journal.header.sector_size, records, reached)
 
 
@@ -54,10 +56,27 @@ def _targets(records: Records, journal: Journal) -> Extents:
     return targets
 
 
+def _compared(partition: Volume, reader: PayloadReader, sector: int, records: Records) -> tuple[Words, Shown]:
+    """For each record the CRC-32C of what its stage makes of the sector, and whether the disk shows that."""
+    every = np.ones(len(records.offsets), dtype=np.bool_)
+    after, shown = [np.empty(0, dtype=np.uint32)], [every[:0]]
+    for first, content in reader.contents():
+        count = len(content) // sector
+        now = np.empty((count, sector), dtype=np.uint8)
+        for low, high in _pieces(records, every, first, first + count, sector):
+            partition.readinto(int(records.offsets[low]), now[low - first : high - first].data.cast("B"))
+        after.append(sector_crcs(content, sector))
+        shown.append((now == np.frombuffer(content, dtype=np.uint8).reshape(now.shape)).all(axis=1))
+    return np.concatenate(after), np.concatenate(shown)
+
+
 def _reached(
-    partition: Volume, journal: Journal, records: Records, targets: Extents, after: Words
+    partition: Volume, journal: Journal, records: Records, targets: Extents, after: Words, shown: Shown
 ) -> NDArray[np.int64]:
-    """For each record the stage that its sector has reached on the disk, -1 for none."""
+    """For each record the stage that its sector has reached on the disk, -1 for none.
+
+    Only for what was there before a checksum has to do: file systems may change a sector and keep its checksum.
+    """
     order = np.lexsort((records.stages, records.offsets))
     offsets, before, result = records.offsets[order], records.before[order], after[order]
     opens = np.concatenate([[True], offsets[1:] != offsets[:-1]])
@@ -67,7 +86,7 @@ def _reached(
     now = _current_crcs(partition, targets, journal.header.sector_size)
     level = np.full(len(now), -2, dtype=np.int64)
     level[now == before[opens]] = -1
-    np.maximum.at(level, group, np.where(result == now[group], records.stages[order], -2))
+    np.maximum.at(level, group, np.where(shown[order], records.stages[order], -2))
     strange = np.flatnonzero(level == -2)
     if len(strange):
         _refuse(offsets[opens][strange])
@@ -77,11 +96,11 @@ def _reached(
 
 
 def _refuse(strange: NDArray[np.int64]) -> None:
-    shown = ", ".join(str(offset) for offset in strange[:_SHOWN].tolist())
-    more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
+    named = ", ".join(str(offset) for offset in strange[:_NAMED].tolist())
+    more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
     raise IntegrityError(
         f"{len(strange)} of the sectors that the unfinished change touches hold something else by now: "
-        f"those at bytes {shown}{more} of the partition",
+        f"those at bytes {named}{more} of the partition",
         hint="it was used since: check the file system with its own checker, then run inpart resume --discard",
     )
 
