@@ -32,7 +32,7 @@ RESTORED = {
 }  # fmt: skip
 CREATED = {
     "image_id", "name", "kind", "layout", "image_bytes", "stored_bytes", "expected_bytes", "upper_bytes", "vacated",
-    "plan", "dry_run",
+    "plan", "dry_run", "mode", "left_out", "extents",
 }  # fmt: skip
 FORECAST = {
     "image_bytes", "expected_bytes", "upper_bytes", "free_bytes", "longest_free_run", "min_free", "must_move", "fits",

@@ -247,6 +247,16 @@ def test_report_says_where_the_image_is(session: Session, disk: Path) -> None:
     assert (report.extents, report.image_bytes, report.stored_bytes) == (row.extents, row.image_bytes, row.stored_bytes)
 
 
+def test_images_made_at_once_have_an_order(session: Session, disk: Path) -> None:
+    for name in ("first", "second", "third"):
+        create(session, str(disk), CreateOptions(name, selection=Selection(include=("f1.bin",))))
+    rows = list_images(session, str(disk)).images
+    assert [row.name for row in rows] == ["first", "second", "third"]
+    assert len({row.created for row in rows}) == 3
+    with open_image(session, str(disk), "latest") as image:
+        assert image.reader.manifest.name == "third"
+
+
 def test_image_of_all_sectors_does_not_hold_itself(session: Session, disk: Path) -> None:
     report = create(session, str(disk), CreateOptions("every", selection=Selection(all_sectors=True)))
     with open_image(session, str(disk), "every") as image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from inpart import __version__
@@ -123,7 +123,7 @@ class _Job:
         self.session = session
         self.target = target
         self.mounted = mounted
-        self.stores = located.stores
+        self.located = located
         self.options = options
         self.image_id = uuid.uuid4().bytes
         self.encoding: Encoding = session.plugins.encoding(options.encoding or session.policy.encoding)
@@ -135,7 +135,7 @@ class _Job:
         layout = self.options.layout or self.session.policy.layout
         scope = scope_of(self.mounted, self.options.selection)
         estimate = self.estimate(scope).kept_small(self.options.selection)
-        placement = plan_placement(self.session, self.mounted, self.stores, layout, estimate)
+        placement = plan_placement(self.session, self.mounted, self.located.stores, layout, estimate)
         vacated = (self.mounted.filesystem.allocated() & placement.plan.vacate).total
         report = self.report(estimate, scope, placement.layout.name, placement.plan.summary, vacated)
         if self.options.dry_run:
@@ -205,7 +205,7 @@ class _Job:
             kind="factory" if self.options.kind == "factory" else "user",
             image_id=self.image_id.hex(),
             parent=self.parent.manifest.image_id if self.parent else None,
-            created=datetime.now(UTC).replace(microsecond=0),
+            created=_moment(self.located),
             partition=partition_identity(self.target),
             filesystem=FilesystemIdentity(
                 kind=info.kind,
@@ -240,6 +240,14 @@ class _Job:
             mode=self.options.selection.mode,
             left_out=scope.left_out.files,
         )
+
+
+def _moment(located: Located) -> datetime:
+    """Now, to the second; a second that no other image has, because dates say which image is the newest."""
+    moment = datetime.now(UTC).replace(microsecond=0)
+    while any(one.summary.created == moment for one in located.images):
+        moment += timedelta(seconds=1)
+    return moment
 
 
 def _made(report: CreateReport, image: WrittenImage) -> CreateReport:
