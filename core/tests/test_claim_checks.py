@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from inpart.contracts import Claim, checked_claims, require_owners, require_room
-from inpart.errors import FilesystemDamaged, NoSpace, UsageError
+from inpart.contracts import Claim, checked_claims, require_room
+from inpart.errors import NoSpace, UsageError
 from inpart.extents import Runs
 
 AREA, SIZE = (1536, 1536 + 8 * 1024), 1024
@@ -48,13 +48,8 @@ def test_claims_that_cannot_be_are_refused(message: str, claims: list[Claim]) ->
         checked(*claims, directory=at("", 5, 6).runs)
 
 
-def test_what_moves_needs_room_and_owners() -> None:
+def test_what_moves_needs_room() -> None:
     require_room(5, 5, SIZE)
     with pytest.raises(NoSpace, match=r"6 blocks \(6.00 KiB\) have to move, but only 4 \(4.00 KiB\)") as refused:
         require_room(6, 4, SIZE, "blocks")
     assert refused.value.hint == "free 2.00 KiB on the file system"
-    require_owners(7, 7, unit="blocks", checker="e2fsck")
-    with pytest.raises(FilesystemDamaged, match="3 used blocks belong to no file"):
-        require_owners(4, 7, unit="blocks", checker="e2fsck")
-    with pytest.raises(FilesystemDamaged, match="1 used clusters are not marked as used or belong to several files"):
-        require_owners(8, 7, unit="clusters", checker="chkdsk")

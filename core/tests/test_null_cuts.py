@@ -59,10 +59,6 @@ class NullCuts(PowerCutKit):
             change(volume, gone="/dir1/file4")
             change(volume, added={"/dir0/added": bytes(3000)})
 
-    def wreck(self, path: Path) -> None:
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size // 10))
-
     def complaints(self, path: Path) -> list[str]:
         with FileVolume(path) as volume:
             return [f"{finding.code} {finding.where}" for finding in NullFilesystemProvider().open(volume).check()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inpart.contracts.aid import AidState, PartitionAid, RecoveryAid
 from inpart.contracts.common import API_VERSION, ByteRun, Finding, Provider, Severity
-from inpart.contracts.editing import checked_claims, in_use, require_owners, require_room
+from inpart.contracts.editing import checked_claims, in_use, require_room
 from inpart.contracts.encoding import Encoding
 from inpart.contracts.filesystem import (
     CLAIMS_DIRECTORY,
@@ -95,7 +95,6 @@ __all__ = [
     "in_use",
     "journal_size",
     "parse_record",
-    "require_owners",
     "require_room",
 ]
 

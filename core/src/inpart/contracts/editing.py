@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 from inpart.contracts.filesystem import CLAIMS_DIRECTORY, Claim
-from inpart.errors import FilesystemDamaged, NoSpace, UsageError
+from inpart.errors import NoSpace, UsageError
 from inpart.extents import Extents, Runs
 from inpart.units import format_size
 
@@ -52,10 +52,3 @@ def require_room(needed: int, room: int, cluster_size: int, unit: str = "cluster
             f"but only {room} ({format_size(room * cluster_size)}) are free elsewhere",
             hint=f"free {format_size((needed - room) * cluster_size)} on the file system",
         )
-
-
-def require_owners(owned: int, used: int, *, unit: str, checker: str) -> None:
-    """Raise FilesystemDamaged if of ``used`` clusters some belong to no file or to several: ``owned`` are found."""
-    if owned != used:
-        what = "belong to no file" if owned < used else "are not marked as used or belong to several files"
-        raise FilesystemDamaged(f"{abs(used - owned)} used {unit} {what}", hint=f"run {checker} on it first")

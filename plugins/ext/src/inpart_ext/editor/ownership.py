@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
@@ -78,3 +79,11 @@ def find_owners(table: InodeTable, region: Extents) -> Owners:
     total += len(np.unique(pairs[:, 0]))
     found = np.concatenate([np.empty(0, dtype=np.int64), *numbers])
     return Owners(np.unique(found), pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], total)
+
+
+def check_complete(owners: Owners, expected: int) -> None:
+    """Raise FilesystemDamaged if blocks in the region belong to nobody, or to several."""
+    if owners.total != expected:
+        what = "belong to no file" if owners.total < expected else "are not marked as used or belong to several files"
+        message = f"{abs(expected - owners.total)} used blocks {what}"
+        raise FilesystemDamaged(message, hint="run e2fsck on it first")

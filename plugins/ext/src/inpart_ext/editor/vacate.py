@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from inpart.contracts import Edits, Vacated, require_owners, require_room
+from inpart.contracts import Edits, Vacated, require_room
 from inpart.errors import NoSpace
 from inpart.extents import Extents
 from inpart.units import MIB
@@ -11,7 +11,7 @@ from inpart.units import MIB
 from inpart_ext.editor.blocks import Room
 from inpart_ext.editor.ground import Ground
 from inpart_ext.editor.mover import Mover
-from inpart_ext.editor.ownership import Owners, find_owners, fixed_blocks
+from inpart_ext.editor.ownership import Owners, check_complete, find_owners, fixed_blocks
 from inpart_ext.mapping import map_inodes
 
 _STEP = 32 * MIB
@@ -43,7 +43,7 @@ class Vacater:
         if not self.busy:
             return Vacated(0, 0)
         owners = find_owners(self.ground.table, self.busy)
-        require_owners(owners.total, self.busy.total, unit="blocks", checker="e2fsck")
+        check_complete(owners, self.busy.total)
         mover = Mover(self.ground, self.busy, self.room)
         try:
             self._move(owners, mover)

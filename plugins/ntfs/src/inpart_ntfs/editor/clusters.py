@@ -4,33 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from inpart.errors import NoSpace
-from inpart.extents import Extents, Runs
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
 
 NO_ROWS: Numbers = np.empty((0, 2), dtype=np.int64)
-
-
-def in_clusters(extents: Extents, cluster_size: int) -> Extents:
-    """Extents in units of whole clusters, the smallest that cover the bytes."""
-    return Extents(extents.align_out(cluster_size).array // cluster_size)
-
-
-def run_rows(runs: Runs, cluster_size: int) -> Numbers:
-    """Rows of first cluster and count."""
-    return runs.array // cluster_size
-
-
-def rows_of(extents: Extents) -> Numbers:
-    """Extents of cluster numbers as rows of first cluster and count."""
-    pairs = extents.array
-    return np.stack([pairs[:, 0], pairs[:, 1] - pairs[:, 0]], axis=1)
-
-
-def extents_of(rows: Numbers) -> Extents:
-    """Rows of first cluster and count as a set of cluster numbers."""
-    return Extents(np.stack([rows[:, 0], rows[:, 0] + rows[:, 1]], axis=1))
 
 
 def mapped(rows: Numbers, vcn: int = 0) -> Numbers:

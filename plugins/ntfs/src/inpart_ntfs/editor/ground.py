@@ -8,7 +8,7 @@ import numpy as np
 from inpart.contracts import Edits, Stage
 from inpart.extents import Extents, Runs
 
-from inpart_ntfs.editor.clusters import Numbers, Room, in_clusters, rows_of
+from inpart_ntfs.editor.clusters import Numbers, Room
 from inpart_ntfs.editor.desk import desk_of
 from inpart_ntfs.editor.guard import check_editable
 from inpart_ntfs.editor.ledger import Ledger
@@ -43,7 +43,7 @@ class Ground:
         self.cluster_size = self.boot.cluster_size
         self.used = self.fs.used
         self.ledger = Ledger(self)
-        self.room = Room(rows_of(self.free()))
+        self.room = Room(self.free().rows)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -73,7 +73,7 @@ class Ground:
 
     def free(self) -> Extents:
         """Clusters that may be filled in this transaction."""
-        used = in_clusters(self.used, self.cluster_size)
+        used = self.used.in_units(self.cluster_size)
         return used.complement(0, self.boot.clusters) - self.desk.freed
 
     def record(self, number: int) -> bytearray:

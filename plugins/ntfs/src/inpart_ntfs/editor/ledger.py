@@ -17,7 +17,7 @@ from inpart.volume import RunsVolume
 
 from inpart_ntfs.attributes import Stream
 from inpart_ntfs.bitmap import windows
-from inpart_ntfs.editor.clusters import Numbers, extents_of
+from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.growth import grow
 from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.runs import byte_runs
@@ -181,7 +181,7 @@ def _joined(rows: list[Numbers]) -> Extents:
     if not rows:
         return Extents()
     every = np.concatenate(rows)
-    found = extents_of(every)
+    found = Extents.from_rows(every)
     if found.total != int(every[:, 1].sum()):
         raise FilesystemDamaged("a cluster is used twice", hint=_HINT)
     return found

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT
 from inpart_ntfs.bitmap import windows
-from inpart_ntfs.editor.clusters import extents_of
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.mft import Mft
@@ -81,7 +80,7 @@ def find_owners(mft: Mft, busy: Extents) -> Owners:
     numbers, place = np.unique(rows[:, 0], return_inverse=True)
     counts = np.zeros(len(numbers), dtype=np.int64)
     np.add.at(counts, place, _inside(busy, rows[:, 1], rows[:, 1] + rows[:, 2]))
-    owned = extents_of(rows[:, 1:]) & busy
+    owned = Extents.from_rows(rows[:, 1:]) & busy
     _check(busy.total, owned.total, int(counts.sum()), unreadable)
     spare = np.concatenate(left)
     return Owners(numbers, counts, busy - owned, spare[:, 0], spare[:, 1] > 0)
@@ -104,7 +103,7 @@ def _in_window(window: Records, clusters: int, busy: Extents) -> Numbers:
         message = f"record {int(table.number[wrong][0])}: a run list is damaged"
         raise FilesystemDamaged(message, hint=HINT)
     rows = decoded.rows[decoded.rows[:, LCN] != HOLE]
-    rows = rows[overlapping(busy, rows[:, LCN], rows[:, COUNT])]
+    rows = rows[busy.touches(rows[:, LCN], rows[:, COUNT])]
     owner = table.owner[rows[:, OWNER]]
     movable = ~np.isin(owner, FIXED)
     return np.stack([owner, rows[:, LCN], rows[:, COUNT]], axis=1)[movable]
@@ -131,16 +130,6 @@ def _inside(region: Extents, starts: Numbers, ends: Numbers) -> Numbers:
         return np.asarray(before[index] - np.where(index > 0, np.maximum(high[last] - place, 0), 0))
 
     return below(ends) - below(starts) if len(low) else np.zeros_like(starts)
-
-
-def overlapping(region: Extents, starts: Numbers, counts: Numbers) -> NDArray[np.bool_]:
-    """Which runs of clusters have a cluster in ``region``."""
-    if not region:
-        return np.zeros(len(starts), dtype=bool)
-    index = np.searchsorted(region.array[:, 1], starts, side="right")
-    known = index < len(region)
-    first = region.array[np.minimum(index, len(region) - 1), 0]
-    return np.asarray(known & (first < starts + counts))
 
 
 def fixed_clusters(fs: NtfsFilesystem) -> Extents:

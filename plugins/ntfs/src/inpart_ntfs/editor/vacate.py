@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
-from inpart.contracts import Edits, Stage, Vacated
+from inpart.contracts import Edits, Stage, Vacated, require_room
 from inpart.errors import NoSpace
 from inpart.extents import Extents
-from inpart.units import format_size
 
-from inpart_ntfs.editor.clusters import Room, in_clusters, rows_of
+from inpart_ntfs.editor.clusters import Room
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.mover import Mover
@@ -36,19 +35,12 @@ class Vacater:
         self.memory = memory or Memory()
         self.ground = Ground(tx)
         size = self.size = self.ground.cluster_size
-        self.region = in_clusters(region, size)
-        used = in_clusters(self.ground.used, size) & self.region
-        self.busy = used - in_clusters(fixed_clusters(self.ground.fs), size)
-        holes = rows_of(self.ground.free() - self.region - in_clusters(avoid, size))
+        self.region = region.in_units(size)
+        used = self.ground.used.in_units(size) & self.region
+        self.busy = used - fixed_clusters(self.ground.fs).in_units(size)
+        holes = (self.ground.free() - self.region - avoid.in_units(size)).rows
         holes = holes[np.argsort(-holes[:, 1], kind="stable")]
-        room = int(holes[:, 1].sum())
-        if self.busy.total > room:
-            missing = format_size((self.busy.total - room) * size)
-            raise NoSpace(
-                f"{self.busy.total} clusters ({format_size(self.busy.total * size)}) have to move, "
-                f"but only {room} ({format_size(room * size)}) are free elsewhere",
-                hint=f"free {missing} on the file system",
-            )
+        require_room(self.busy.total, int(holes[:, 1].sum()), size)
         self.room = self.ground.room = Room(holes[:_MAX_HOLES])
 
     def run(self) -> Vacated:
@@ -67,7 +59,7 @@ class Vacater:
 
     def _clean(self, owners: Owners) -> None:
         """Give back what an interrupted change has left."""
-        self.ground.ledger.give(rows_of(owners.lost))
+        self.ground.ledger.give(owners.lost.rows)
         for number, marked in zip(owners.leftovers[:_GROUP].tolist(), owners.marked.tolist(), strict=False):
             self.ground.drop_record(number, Stage.FOLLOW, free=Stage.RELEASE if marked else None)
 
