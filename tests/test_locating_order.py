@@ -13,9 +13,14 @@ from extmaker import make_filled
 from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.errors import ExitCode
+from inpart.extents import Extents
 from inpart.operations.aids import aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.operations.stores import locate as find
+from inpart.partitions import open_target
+from inpart.testing.faults import FaultyVolume
 from inpart.units import MIB
 
 START = MIB
@@ -101,3 +106,16 @@ def test_nothing_found_says_what_was_tried(disk: Path, capsys: pytest.CaptureFix
     assert "tried: aid, fixed-place, partition-scan" in capsys.readouterr().err
     assert run_cli(["locate", str(disk), "--whole-disk"]) == ExitCode.NO_IMAGE
     assert "tried: disk-scan" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_told(disk: Path) -> None:
+    """Else "no image found" would be said of sectors that nobody has seen."""
+    said: list[str] = []
+    session = Session(plugins.load(), warn=said.append)
+    with open_target(f"{disk}#1") as target:
+        failing = FaultyVolume(target.volume, unreadable=Extents.span(64 * 1024, SIZE))
+        found = find(session, failing, EVERY)
+    assert not found.images
+    name = f"{disk}#1"
+    assert any(line.startswith(f"the files in /.inpart were not looked at: {name}") for line in said)
+    assert f"{name}: 15.9 MiB cannot be read, from 65536 on, and were not searched" in said

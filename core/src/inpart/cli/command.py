@@ -6,7 +6,7 @@ import inspect
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, get_type_hints
@@ -57,6 +57,7 @@ class Run:
     device: str | None = None
     dry_run: bool = False
     yes: bool = False
+    warned: set[str] = field(default_factory=set)
 
     def configuration(self, options: Mapping[str, object] | None = None) -> config.Configuration:
         """The settings in force, ``options`` of the command line included."""
@@ -97,8 +98,9 @@ class Run:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def warn(self, message: str) -> None:
-        """Pass a warning on, unless ``--quiet``."""
-        if not self.quiet:
+        """Pass a warning on, unless ``--quiet``; the same one is not repeated."""
+        if not self.quiet and message not in self.warned:
+            self.warned.add(message)
             output.warn(message)
 
     def show(self, value: object, text: Iterable[str]) -> None:

@@ -28,6 +28,7 @@ from inpart.operations.session import Session
 from inpart.partitions import Target
 from inpart.plugins import ask
 from inpart.scan import SharedVolume, shared_volumes
+from inpart.units import format_size
 from inpart.volume import Volume
 
 QUICK = (SearchMethod.AID, SearchMethod.CLAIMS, SearchMethod.FIXED)
@@ -159,8 +160,11 @@ def claims_of(session: Session, volume: Volume) -> tuple[Claim, ...] | None:
     try:
         provider = find_filesystem(session, volume)
         return ask(provider, partial(_claims_through, provider, volume), None, session.warn)
-    except (FilesystemError, IntegrityError, UsageError, VolumeError):
-        return None
+    except VolumeError as error:
+        session.warn(f"the files in /.inpart were not looked at: {error.message}")
+    except (FilesystemError, IntegrityError, UsageError):
+        pass
+    return None
 
 
 def _claims_through(provider: FilesystemProvider, volume: Volume) -> tuple[Claim, ...] | None:
@@ -246,6 +250,7 @@ def _named_by_stream(session: Session, store: Store, image: StoredImage) -> Stor
 def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[Layout]) -> list[Sequence[Store]]:
     """All layouts scan at the same time, and the medium is read once for all of them."""
     warnings: list[str] = []
+    gaps: list[tuple[int, int]] = []
     stopped = threading.Event()
     with session.progress.phase(_SCANS[search.method], volume.size) as advance:
 
@@ -261,13 +266,16 @@ def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[La
                 shared.leave()
 
         with ThreadPoolExecutor(max(1, len(layouts)), thread_name_prefix="inpart-scan") as pool:
-            volumes = shared_volumes(volume, len(layouts), count)
+            volumes = shared_volumes(volume, len(layouts), count, lambda start, end: gaps.append((start, end)))
             asked = [pool.submit(look, *pair) for pair in zip(layouts, volumes, strict=True)]
             try:
                 answers = [future.result() for future in asked]
             except BaseException:
                 stopped.set()
                 raise
+    if gaps:
+        total = format_size(sum(end - start for start, end in gaps))
+        warnings.append(f"{volume.name}: {total} cannot be read, from {min(gaps)[0]} on, and were not searched")
     for warning in warnings:
         session.warn(warning)
     return answers

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from inpart.errors import InpartError
-from inpart.scan.reading import Progress, read_window, windows_of
+from inpart.scan.reading import Progress, Report, read_window, windows_of
 from inpart.units import KIB, MIB
 from inpart.volume import ProxyVolume, Volume
 
@@ -23,13 +23,16 @@ _BUFFERS = 8
 _READERS = 3
 
 
-def shared_volumes(base: Volume, count: int, progress: Progress) -> list[SharedVolume]:
+def shared_volumes(
+    base: Volume, count: int, progress: Progress, unreadable: Report | None = None
+) -> list[SharedVolume]:
     """``base`` for so many scans, each in a thread of its own, each to be ended with ``leave``.
 
     Until it leaves, a scan holds the others up when they are some windows ahead. ``progress`` counts the bytes of the
-    shared reading, holes included; what it raises ends all scans.
+    shared reading, holes included; what it raises ends all scans. ``unreadable(start, end)`` is told, from any thread,
+    what could not be read.
     """
-    reading = _Reading(base, count, progress)
+    reading = _Reading(base, count, progress, unreadable)
     return [SharedVolume(base, reading) for _ in range(count)]
 
 
@@ -80,8 +83,9 @@ class _Window:
 class _Reading:
     """Threads read windows into a ring of buffers; one is used again when all parties have passed it."""
 
-    def __init__(self, volume: Volume, parties: int, progress: Progress) -> None:
+    def __init__(self, volume: Volume, parties: int, progress: Progress, unreadable: Report | None = None) -> None:
         self._volume = volume
+        self._unreadable = unreadable
         self._parties = parties
         self._progress = progress
         self._plan = windows_of(volume, 0, volume.size, GRID, WINDOW, True, progress)
@@ -162,4 +166,7 @@ class _Reading:
         """Fill the memory; the runs that could not be read."""
         bad: list[tuple[int, int]] = []
         read_window(self._volume, low, memoryview(memory)[:size], lambda start, end: bad.append((start, end)))
+        if self._unreadable is not None:
+            for start, end in bad:
+                self._unreadable(start, end)
         return bad
