@@ -247,6 +247,22 @@ def test_report_says_where_the_image_is(session: Session, disk: Path) -> None:
     assert (report.extents, report.image_bytes, report.stored_bytes) == (row.extents, row.image_bytes, row.stored_bytes)
 
 
+def test_import_of_what_builds_on_another_image(session: Session, disk: Path, files: Tree, tmp_path: Path) -> None:
+    for name, parent in (("whole", None), ("rest", "whole")):
+        create(session, str(disk), CreateOptions(name, parent=parent))
+        export_image(session, str(disk), name, tmp_path / name)
+    other = tmp_path / "other.img"
+    with FileVolume.create(other, SIZE) as volume:
+        make_null(volume)
+    before = other.read_bytes()
+    with pytest.raises(NoImageFound, match="'rest' builds on"):
+        import_image(session, str(other), tmp_path / "rest")
+    assert other.read_bytes() == before
+    for name in ("whole", "rest"):
+        import_image(session, str(other), tmp_path / name)
+    assert tree(session, other, "rest") == files
+
+
 def test_images_made_at_once_have_an_order(session: Session, disk: Path) -> None:
     for name in ("first", "second", "third"):
         create(session, str(disk), CreateOptions(name, selection=Selection(include=("f1.bin",))))

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inpart.contracts import ImageSummary
-from inpart.errors import IntegrityError, NoSpace, UsageError
+from inpart.errors import IntegrityError, NoImageFound, NoSpace, UsageError
 from inpart.image import ImageReader, is_image_stream
 from inpart.operations.aids import refresh_aids
 from inpart.operations.create import refuse_taken
 from inpart.operations.estimate import Estimate
 from inpart.operations.files_out import NewFile
 from inpart.operations.identity import summary_of
-from inpart.operations.images import open_image
+from inpart.operations.images import open_image, open_reader
 from inpart.operations.partition import open_healthy, open_stores
 from inpart.operations.placing import plan_placement, store_stream
 from inpart.operations.readback import DAMAGED, check_stored, read_back_file, read_back_store
 from inpart.operations.session import Session
-from inpart.operations.stores import EVERY
+from inpart.operations.stores import EVERY, Located
 from inpart.partitions import open_target
 from inpart.units import MIB
 from inpart.volume import Access, Buffer, FileVolume, Volume
@@ -45,6 +45,8 @@ def export_image(
     with open_image(session, address, wanted, EVERY) as image:
         manifest, stream = image.reader.manifest, image.reader.stream
         report = ExchangeReport(manifest.image_id, manifest.name, stream.size, str(path), dry_run)
+        if manifest.parent is not None:
+            session.warn(f"{manifest.name!r} builds on image {manifest.parent[:12]} and is of no use without it")
         if dry_run:
             return report
         check_stored(session, image.reader, DAMAGED)
@@ -71,9 +73,10 @@ def import_image(
 
 def _import(session: Session, address: str, path: Path, layout: str | None, *, dry_run: bool) -> ExchangeReport:
     with FileVolume(path) as stream, open_target(address, Access.READ if dry_run else Access.WRITE) as target:
-        reader = _reader_of(session, stream)
+        if not is_image_stream(stream):
+            raise UsageError(f"{stream.name} is not an image", hint="import takes a file made by export or create --to")
+        reader = ImageReader(stream, session.plugins.encodings_by_id)
         manifest = reader.manifest
-        check_stored(session, reader, DAMAGED)
         if reader.extents.end > target.volume.size:
             raise NoSpace(
                 f"image {manifest.name!r} reaches up to byte {reader.extents.end}, the partition has "
@@ -85,6 +88,8 @@ def _import(session: Session, address: str, path: Path, layout: str | None, *, d
         refuse_taken(manifest.name, located)
         if any(one.summary.image_id == manifest.id_bytes for one in located.images):
             raise UsageError(f"image {manifest.image_id[:12]} is in {target.volume.name} already")
+        reader = _with_parent(session, reader, located)
+        check_stored(session, reader, DAMAGED)
         size = Estimate(manifest.image_bytes, stream.size, stream.size)
         name = layout or session.policy.layout
         placement = plan_placement(session, mounted, located.stores, name, size)
@@ -102,10 +107,18 @@ def _import(session: Session, address: str, path: Path, layout: str | None, *, d
         return report
 
 
-def _reader_of(session: Session, stream: Volume) -> ImageReader:
-    if not is_image_stream(stream):
-        raise UsageError(f"{stream.name} is not an image", hint="import takes a file made by export or create --to")
-    return ImageReader(stream, session.plugins.encodings_by_id)
+def _with_parent(session: Session, reader: ImageReader, located: Located) -> ImageReader:
+    """The reader, with the image that it builds on. Raises NoImageFound if that is not in the partition."""
+    manifest = reader.manifest
+    if manifest.parent_bytes is None:
+        return reader
+    older = next((one for one in located.images if one.summary.image_id == manifest.parent_bytes), None)
+    if older is None:
+        raise NoImageFound(
+            f"image {manifest.name!r} builds on {str(manifest.parent)[:12]}, which is not in this partition",
+            hint="import that image first",
+        )
+    return ImageReader(reader.stream, session.plugins.encodings_by_id, open_reader(session, located, older))
 
 
 def _copy(session: Session, phase: str, stream: Volume, sink: Callable[[Buffer], None]) -> None:
