@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -207,3 +207,20 @@ def test_restored_elsewhere_has_its_new_place(session: Session, tmp_path: Path) 
         assert boot.hidden_sectors == start // boot.bytes_per_sector
         assert volume.read(0, 512) == volume.read(boot.backup_offset, 512)
         assert NtfsEditor(volume).mft.record(Number.MFT).in_use
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[4]], ids=lambda case: case.recipe.name)
+def test_restored_to_a_larger_partition(
+    tmp_path: Path, imaged: Callable[[Case], Imaged], session: Session, case: Case
+) -> None:
+    """The backup of the boot sector is expected in the partition's last sector, where that of a larger one may lie."""
+    path, facts = imaged(case)
+    larger, sector = tmp_path / "larger.img", case.recipe.sector
+    larger.write_bytes(bytes(path.stat().st_size + 3 * MIB - sector) + path.read_bytes()[:sector])
+    warnings: list[str] = []
+    restore(replace(session, warn=warnings.append), str(path), RestoreOptions("mine", to=str(larger)))
+    assert [one for one in warnings if "its own tools can make it larger" in one]
+    judge(larger)
+    assert snapshot(larger) == facts
+    content = larger.read_bytes()
+    assert content[-sector:] == content[:sector] == content[path.stat().st_size - sector :][:sector]

@@ -23,8 +23,11 @@ from inpart.operations.health import describe, errors_of
 from inpart.operations.partition import edit
 from inpart.operations.session import Session
 from inpart.transaction import Transaction
-from inpart.units import format_size
+from inpart.units import MIB, format_size
 from inpart.volume import ResizedVolume, Volume
+
+_WORTH_SAYING = MIB
+"""Less than this behind a file system is what rounding leaves."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,13 @@ def compose(session: Session, source: Source, place: Place, retained: Retained) 
         return replace(made, altered=made.altered | source.damaged, provider=None)
     composition = _compose(session, source, place, retained)
     if composition.provider is not None:
-        _prove(composition.provider.open(composition.view))
+        final = composition.provider.open(composition.view)
+        _prove(final)
+        if place.size - final.info.size >= _WORTH_SAYING:
+            session.warn(
+                f"the file system has {format_size(final.info.size)} of its partition's {format_size(place.size)}; "
+                "its own tools can make it larger"
+            )
     return composition
 
 
@@ -212,6 +221,7 @@ def _compose(session: Session, source: Source, place: Place, retained: Retained)
         tx = Transaction(view, lasting=False)
         edit(provider, tx.view).adapt(place, tx)
         view, altered = tx.view, tx.changed()
+        used |= altered
     _refuse_outside(provider.open(view).info.data_end, retained)
     view, moved, changed = _make_room(session, view, provider, retained)
     tx = Transaction(view, lasting=False)
