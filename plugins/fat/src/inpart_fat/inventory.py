@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inpart_fat import structs
+from inpart_fat.directory import Slots
 from inpart_fat.geometry import Clusters
 from inpart_fat.reader import DirectoryReader
 
@@ -55,46 +57,69 @@ class Inventory:
 
     def folder_path(self, folder: int) -> str:
         """The path of a directory with a slash at its end; very deep ones are shortened to their last names."""
-        names: list[str] = []
-        while folder > 0 and len(names) < MAX_DEPTH:
-            names.append(self.folders[folder].name)
-            folder = self.folders[folder].parent
-        return "/".join(["..." if folder > 0 else "", *reversed(names), ""])
+        return folder_path(self.folders, folder)
 
 
-def take_inventory(reader: DirectoryReader) -> Inventory:
-    """Read every directory once; a cluster that has been read as part of a directory is not read again."""
-    folders = [Folder(reader.geometry.root_cluster, -1, "")]
-    seen, known = reader.unseen(), {reader.geometry.root_cluster}
-    columns: list[tuple[NDArray[np.int64], ...]] = []
-    index = 0
-    while index < len(folders):
-        slots = reader.slots(folders[index].cluster, seen)
+def folder_path(folders: Sequence[Folder], folder: int) -> str:
+    """The path of one of ``folders`` with a slash at its end; very deep ones are shortened to their last names."""
+    names: list[str] = []
+    while folder > 0 and len(names) < MAX_DEPTH:
+        names.append(folders[folder].name)
+        folder = folders[folder].parent
+    return "/".join(["..." if folder > 0 else "", *reversed(names), ""])
+
+
+class Survey:
+    """Reads every directory once, breadth first, and notes what an inventory is made of.
+
+    Going through it yields the index and the slots of each directory; ``folders`` are those known so far, its own and
+    its parents among them. A cluster that has been read as part of a directory is not read again.
+    """
+
+    def __init__(self, reader: DirectoryReader) -> None:
+        self.folders = [Folder(reader.geometry.root_cluster, -1, "")]
+        self._reader = reader
+        self._columns: list[tuple[NDArray[np.int64], ...]] = []
+
+    def __iter__(self) -> Iterator[tuple[int, Slots]]:
+        seen, known = self._reader.unseen(), {self._reader.geometry.root_cluster}
+        index = 0
+        while index < len(self.folders):
+            slots = self._reader.slots(self.folders[index].cluster if index else 0, seen)
+            self._note(index, slots, known)
+            yield index, slots
+            index += 1
+
+    def _note(self, index: int, slots: Slots, known: set[int]) -> None:
         chosen = slots.files
         is_dir = slots.dirs["DIR_Attr"][chosen] & structs.ATTR_DIRECTORY != 0
         clusters = slots.clusters[chosen]
-        columns.append(
-            (
-                np.full(len(chosen), index),
-                chosen,
-                clusters,
-                slots.dirs["DIR_FileSize"][chosen].astype(np.int64),
-                is_dir.astype(np.int64),
-            )
-        )
-        below = np.flatnonzero(is_dir & reader.geometry.exist(clusters))
-        for cluster, name in zip(clusters[below].tolist(), slots.names(chosen[below]), strict=True):
+        sizes = slots.dirs["DIR_FileSize"][chosen].astype(np.int64)
+        self._columns.append((np.full(len(chosen), index), chosen, clusters, sizes, is_dir.astype(np.int64)))
+        below = np.flatnonzero(is_dir & self._reader.geometry.exist(clusters))
+        names = slots.names(chosen[below]) if len(below) else ()
+        for cluster, name in zip(clusters[below].tolist(), names, strict=True):
             if cluster not in known:
                 known.add(cluster)
-                folders.append(Folder(cluster, index, name))
-        index += 1
-    folder, slot, cluster, size, directory = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Inventory(
-        tuple(folders),
-        folder.astype(np.int32),
-        slot.astype(np.int32),
-        cluster,
-        size,
-        directory.astype(bool),
-        reader,
-    )
+                self.folders.append(Folder(cluster, index, name))
+
+    def inventory(self) -> Inventory:
+        """What was noted; to be asked when all directories have been gone through."""
+        folder, slot, cluster, size, directory = (np.concatenate(column) for column in zip(*self._columns, strict=True))
+        return Inventory(
+            tuple(self.folders),
+            folder.astype(np.int32),
+            slot.astype(np.int32),
+            cluster,
+            size,
+            directory.astype(bool),
+            self._reader,
+        )
+
+
+def take_inventory(reader: DirectoryReader) -> Inventory:
+    """Read every directory once."""
+    survey = Survey(reader)
+    for _ in survey:
+        pass
+    return survey.inventory()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inpart_fat import structs
 from inpart_fat.check.report import error, warning
 from inpart_fat.directory import Slots
+from inpart_fat.inventory import Survey, folder_path
 from inpart_fat.structs import SLOT
 
 if TYPE_CHECKING:
@@ -27,21 +28,25 @@ _ILLEGAL[list(b'*?<>|"\\/:.')] = True
 
 
 def check_directories(filesystem: FatFilesystem) -> Iterator[Finding]:
-    """Every directory once; the findings below name places inside their directory."""
-    listing, reader = filesystem.inventory, filesystem.reader
-    seen = reader.unseen()
-    for index, folder in enumerate(listing.folders):
-        slots = reader.slots(folder.cluster if index else 0, seen)
+    """Every directory once; the findings below name places inside their directory.
+
+    What was read is kept as the file system's inventory, for the checks that follow.
+    """
+    survey = Survey(filesystem.reader)
+    folders = survey.folders
+    for index, slots in survey:
         if not slots.count:
             continue
-        parent = listing.folders[folder.parent].cluster if folder.parent > 0 else 0
+        folder = folders[index]
+        parent = folders[folder.parent].cluster if folder.parent > 0 else 0
         findings = chain(
             _check_dots(slots, folder.cluster, parent) if index else (),
             _check_slots(slots, dotted=index > 0),
             _check_long_names(slots),
         )
         for finding in findings:
-            yield replace(finding, where=listing.folder_path(index) + finding.where)
+            yield replace(finding, where=folder_path(folders, index) + finding.where)
+    filesystem.inventory = survey.inventory()
 
 
 def _check_dots(slots: Slots, own: int, parent: int) -> Iterator[Finding]:
