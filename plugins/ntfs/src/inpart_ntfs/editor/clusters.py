@@ -42,6 +42,8 @@ class Room:
         if not count:
             return NO_ROWS
         self.left -= count
+        if self._lengths[self._first] >= count:
+            return np.array([self._cut(self._first, count)], dtype=np.int64)
         fits = np.flatnonzero(self._lengths[self._first :] >= count)
         if len(fits):
             return np.array([self._cut(self._first + int(fits[0]), count)], dtype=np.int64)

@@ -82,7 +82,9 @@ class Mover:
             self._count(leave[:, LCN:])
 
     def _count(self, rows: Numbers) -> None:
-        self.given += (Extents.from_rows(rows) & self.region).total
+        moved = Extents.from_rows(rows)
+        if moved:
+            self.given += (moved & self.region.clip(moved.start, moved.end)).total
 
     def _copy(self, leave: Numbers, arrived: Numbers) -> None:
         """What was itself filled in this transaction is written again, as a copy takes what was there before it."""
