@@ -86,7 +86,7 @@ def expect_good_ones(plugins: Plugins) -> None:
     assert plugins.layout("good").name == "good"
     assert plugins.aid("good").name == "good"
     assert plugins.encoding("good:7").encode(b"\0") == b"\7\7"
-    assert plugins.encoding_by_id(4000).name == "good"
+    assert plugins.encodings_by_id[4000].name == "good"
 
 
 def test_what_is_installed_is_found(install: Install) -> None:
@@ -247,8 +247,6 @@ def test_missing_providers_say_what_may_help(install: Install) -> None:
     with pytest.raises(UsageError, match=r"no encoding 'brotli'; available: .*store, .*zstd") as caught:
         plugins.encoding("brotli:11")
     assert "no_such_module_anywhere" in str(caught.value.hint)
-    with pytest.raises(PluginError, match="decodes encoding 60000"):
-        plugins.encoding_by_id(60000)
     with pytest.raises(UsageError, match="'x'"):
         plugins.encoding("zstd:x")
     with pytest.raises(UsageError, match="available: none") as nothing:

@@ -57,12 +57,6 @@ class DeviceBusy(VolumeError):
     exit_code = ExitCode.BUSY
 
 
-class IncompleteResult(InpartError):
-    """The work is done as far as it could be; the message says what is missing."""
-
-    exit_code = ExitCode.INCOMPLETE
-
-
 class NoImageFound(InpartError):
     """No image, or not the one that was asked for."""
 
@@ -111,12 +105,6 @@ class FilesystemUnclean(FilesystemError):
 
 class FilesystemUnsupported(FilesystemError):
     """The file system is healthy and uses a feature that this version does not know; the message names it."""
-
-
-class AidStale(InpartError):
-    """A recovery aid no longer says where the images are."""
-
-    exit_code = ExitCode.AID_STALE
 
 
 class UnfinishedJournal(InpartError):

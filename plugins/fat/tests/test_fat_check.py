@@ -62,7 +62,10 @@ class Patient:
         found = self.filesystem.find(path)
         number = index if index is not None else found.slot if found else 0
         cluster = 0 if folder == "/" else self.filesystem.stat(folder).record
-        return int(self.filesystem.reader.slot_offsets(cluster, np.array([number]))[0])
+        if self.geometry.root_bytes and cluster == 0:
+            return self.geometry.root_start + number * 32
+        starts = self.geometry.offsets(self.filesystem.reader.clusters(cluster))
+        return int(starts[number * 32 // self.geometry.cluster_size]) + number * 32 % self.geometry.cluster_size
 
     def set(self, offset: int, name: str, value: int, *, long: bool = False) -> None:
         """Change a field of the slot at ``offset``."""

@@ -17,8 +17,6 @@ from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, FoundImage, Located, locate
 from inpart.partitions import Target, open_target
 
-LEVELS = ("fs", "toc", "full")
-
 
 @dataclass(frozen=True)
 class VerifyReport:

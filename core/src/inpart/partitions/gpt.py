@@ -18,7 +18,6 @@ MIN_HEADER_SIZE = 92
 ENTRY_SIZE = 128
 MAX_ARRAY_SIZE = 4 << 20
 """Largest entry array that is read, in bytes: 32768 entries; usual are 16 KiB."""
-NO_GUID = bytes(16)
 
 _HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
 _ENTRY = np.dtype(

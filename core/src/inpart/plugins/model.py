@@ -108,13 +108,6 @@ class Plugins:
         found = self._named(Kind.ENCODING, self.encodings, name)
         return found.configured(argument) if colon else found
 
-    def encoding_by_id(self, encoding_id: int) -> Encoding:
-        """The encoding whose number was read from a frame. Raises PluginError."""
-        found = self.encodings_by_id.get(encoding_id)
-        if found is None:
-            raise PluginError(f"no plugin in use decodes encoding {encoding_id}", hint=self._why_missing(Kind.ENCODING))
-        return found
-
     def report(self) -> dict[str, Any]:
         """All of ``inpart plugins --json``: plain lists, dictionaries, texts and integers."""
         return {

@@ -230,9 +230,6 @@ DX_COUNTLIMIT: np.dtype[np.void] = np.dtype([("limit", "<u2"), ("count", "<u2"),
 DX_ENTRY: np.dtype[np.void] = np.dtype([("hash", "<u4"), ("block", "<u4")])
 """Entries of an htree node; the first one is a ``DX_COUNTLIMIT`` and stands for the smallest hashes."""
 
-DX_TAIL: np.dtype[np.void] = np.dtype([("dt_reserved", "<u4"), ("dt_checksum", "<u4")])
-"""Behind the last possible entry of an htree node with metadata_csum."""
-
 XATTR_HEADER: np.dtype[np.void] = np.dtype(
     [
         ("h_magic", "<u4"),
@@ -273,20 +270,15 @@ OS_HURD = 1
 
 VALID_FS = 0x0001
 ERROR_FS = 0x0002
-ORPHAN_FS = 0x0004
 
 BG_INODE_UNINIT = 0x0001
 BG_BLOCK_UNINIT = 0x0002
-BG_INODE_ZEROED = 0x0004
 
 BAD_INO = 1
 ROOT_INO = 2
 USR_QUOTA_INO = 3
 GRP_QUOTA_INO = 4
-BOOT_LOADER_INO = 5
-UNDEL_DIR_INO = 6
 RESIZE_INO = 7
-JOURNAL_INO = 8
 
 I_BLOCK_OFFSET = 40
 """Where i_block starts in an inode."""
@@ -304,22 +296,16 @@ S_IFREG = 0x8000
 S_IFLNK = 0xA000
 S_IFSOCK = 0xC000
 
-SECRM_FL = 0x00000001
 IMMUTABLE_FL = 0x00000010
 APPEND_FL = 0x00000020
 NODUMP_FL = 0x00000040
-NOATIME_FL = 0x00000080
-COMPR_FL = 0x00000004
 ENCRYPT_FL = 0x00000800
 INDEX_FL = 0x00001000
-JOURNAL_DATA_FL = 0x00004000
-TOPDIR_FL = 0x00020000
 HUGE_FILE_FL = 0x00040000
 EXTENTS_FL = 0x00080000
 VERITY_FL = 0x00100000
 EA_INODE_FL = 0x00200000
 INLINE_DATA_FL = 0x10000000
-PROJINHERIT_FL = 0x20000000
 CASEFOLD_FL = 0x40000000
 
 EXTENT_MAGIC = 0xF30A

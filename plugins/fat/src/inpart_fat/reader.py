@@ -62,11 +62,3 @@ class DirectoryReader:
             self.volume.readinto(start, view[done : done + length])
             done += length
         return Slots(data, fat32=geometry.fat32)
-
-    def slot_offsets(self, cluster: int, slots: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Where on the volume the given slots of a directory lie."""
-        bytes_in = np.asarray(slots, dtype=np.int64) * 32
-        if self.geometry.root_bytes and cluster == 0:
-            return self.geometry.root_start + bytes_in
-        starts = self.geometry.offsets(self.clusters(cluster))
-        return np.asarray(starts[bytes_in // self.geometry.cluster_size] + bytes_in % self.geometry.cluster_size)

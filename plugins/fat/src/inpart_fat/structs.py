@@ -118,14 +118,12 @@ EXT_FLAGS_ACTIVE = 0x0F
 
 STATE_DIRTY = 0x01
 """Bit of BS_Reserved1 that Linux and Windows set while the volume is mounted for writing."""
-STATE_SURFACE_SCAN = 0x02
 
 ATTR_READ_ONLY = 0x01
 ATTR_HIDDEN = 0x02
 ATTR_SYSTEM = 0x04
 ATTR_VOLUME_ID = 0x08
 ATTR_DIRECTORY = 0x10
-ATTR_ARCHIVE = 0x20
 ATTR_LONG_NAME = 0x0F
 ATTR_LONG_NAME_MASK = 0x3F
 

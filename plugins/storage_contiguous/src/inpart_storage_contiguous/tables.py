@@ -50,10 +50,6 @@ class Table:
     own_offset: int = 0
     inter_number: int = 0
 
-    @property
-    def next_generation(self) -> int:
-        return self.generation + 1
-
     def extents(self) -> Extents:
         """All clusters of the container's files: images, tables, journal."""
         geometry = self.geometry
