@@ -102,6 +102,11 @@ def test_the_fields_of_an_mbr_have_their_names(disk: Path) -> None:
     assert mbr.entries[3].empty
 
 
+def test_types_that_nobody_knows_are_told_by_their_code(disk: Path) -> None:
+    entries = table_of(content(made(disk, "label: dos\nsize=20M,type=99\nsize=20M,type=c\n"))).partitions
+    assert [entry.type_name for entry in entries] == ["unknown type 99", "W95 FAT32 (LBA)"]
+
+
 def test_gpt_agrees_with_sfdisk(disk: Path) -> None:
     script = 'label: gpt\nsize=20M,type=U,name="EFI system"\nsize=50M,name="Größe 大"\nstart=180000,size=9M,type=S\n'
     with FileVolume(made(disk, script)) as volume:

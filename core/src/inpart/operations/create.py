@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inpart import __version__
 from inpart.contracts import Encoding, ImageSummary, State
-from inpart.errors import UsageError
+from inpart.errors import NoSpace, UsageError
 from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage, write_image
 from inpart.operations.aids import refresh_aids
 from inpart.operations.estimate import Estimate, estimate_stream
@@ -19,7 +19,7 @@ from inpart.operations.health import Checking
 from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
 from inpart.operations.images import open_reader
 from inpart.operations.partition import Mounted, open_as_it_is, open_clean, open_healthy, open_stores
-from inpart.operations.placing import plan_placement, store_stream
+from inpart.operations.placing import Placement, place_image, plan_placement, store_stream
 from inpart.operations.readback import read_back_file, read_back_store
 from inpart.operations.scope import Scope, scope_of
 from inpart.operations.selection import Selection, as_text
@@ -132,10 +132,11 @@ class _Job:
             self.parent = open_reader(session, located, located.select(options.parent))
 
     def into_partition(self) -> CreateReport:
+        """Files are moved only for the room that is likely to be needed; should that not do, all is done again."""
         layout = self.options.layout or self.session.policy.layout
         scope = scope_of(self.mounted, self.options.selection)
         estimate = self.estimate(scope).kept_small(self.options.selection)
-        placement = plan_placement(self.session, self.mounted, self.located.stores, layout, estimate)
+        placement = place_image(self.session, self.mounted, self.located.stores, layout, estimate)
         vacated = (self.mounted.filesystem.allocated() & placement.plan.vacate).total
         report = self.report(estimate, scope, placement.layout.name, placement.plan.summary, vacated)
         if self.options.dry_run:
@@ -144,6 +145,20 @@ class _Job:
             f"Write an image of {format_size(estimate.image_bytes)}, about {format_size(estimate.expected)}, "
             f"into {self.target.volume.name}?"
         )
+        try:
+            image = self.store(placement)
+        except NoSpace:
+            self.mounted = self.mounted.reopened()
+            larger = plan_placement(self.session, self.mounted, self.located.stores, layout, estimate)
+            if larger.plan.capacity <= placement.plan.capacity:
+                raise
+            self.session.warn("the image is larger than its sample made expect: it starts again, with more room")
+            image = self.store(larger)
+        stored = read_back_store(self.session, self.mounted, self.image_id)
+        return replace(_made(report, image), extents=[(start, end - start) for start, end in stored.extents])
+
+    def store(self, placement: Placement) -> WrittenImage:
+        """Raises NoSpace if the image does not fit into its place; nothing of it is left then but moved files."""
         written: list[WrittenImage] = []
 
         def feed(sink: Callable[[Buffer], None]) -> ImageSummary:
@@ -153,8 +168,7 @@ class _Job:
             return summary_of(image.manifest, image.digest, image.stream_size, small_areas(scope, self.target))
 
         store_stream(self.session, self.mounted, placement, self.image_id, feed)
-        stored = read_back_store(self.session, self.mounted, self.image_id)
-        return replace(_made(report, written[0]), extents=[(start, end - start) for start, end in stored.extents])
+        return written[0]
 
     def into_file(self, path: Path) -> CreateReport:
         """The partition is checked while its image is written, and the file is given its name only afterwards.
@@ -182,6 +196,8 @@ class _Job:
         return _made(report, image)
 
     def estimate(self, scope: Scope) -> Estimate:
+        if self.options.selection.exclude and not scope.left_out.files:
+            self.session.warn("no file with content fits --exclude")
         return estimate_stream(scope.view, scope.used, self.encoding, self.parent)
 
     def write(self, scope: Scope, sink: Callable[[Buffer], None]) -> WrittenImage:

@@ -44,7 +44,8 @@ def find_filesystem(session: Session, volume: Volume) -> FilesystemProvider:
         names = ", ".join(provider.name for provider in session.plugins.filesystems) or "none"
         raise FilesystemUnsupported(
             f"{volume.name}: no file system recognised (known: {names})",
-            hint="`inpart plugins` shows what is installed; `inpart locate` finds images without a file system",
+            hint="`inpart plugins` shows what is installed; `inpart locate` finds images without a file system; "
+            "`inpart create --all-sectors --to FILE` copies every sector as it is",
         )
     if len(candidates) > 1:
         listed = "; ".join(f"{provider.name} ({probe.detail})" for provider, probe in candidates)

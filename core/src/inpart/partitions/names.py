@@ -96,6 +96,7 @@ _GPT_NAMES = {
 
 
 def type_name(code: int | str) -> str:
-    """The usual name of an MBR type byte or of a GPT type GUID in upper case; ``unknown`` for others."""
-    known = _MBR_NAMES.get(code) if isinstance(code, int) else _GPT_NAMES.get(code)
-    return known or "unknown"
+    """The usual name of an MBR type byte or of a GPT type GUID in upper case; others are told by their code (S20)."""
+    if isinstance(code, int):
+        return _MBR_NAMES.get(code) or f"unknown type {code:02x}"
+    return _GPT_NAMES.get(code) or f"unknown type {code}"
