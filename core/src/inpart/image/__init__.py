@@ -1,6 +1,7 @@
 """The image stream: a partition at one time as one self-contained byte string."""
 
 from inpart.image.chunks import default_chunk_size
+from inpart.image.lending import Lenders
 from inpart.image.manifest import FilesystemIdentity, Manifest, PartitionIdentity
 from inpart.image.pipeline import ordered_map
 from inpart.image.reader import ImageReader, is_image_stream
@@ -14,6 +15,7 @@ __all__ = [
     "ImageFinding",
     "ImageReader",
     "ImageVolume",
+    "Lenders",
     "Manifest",
     "PartitionIdentity",
     "WrittenImage",

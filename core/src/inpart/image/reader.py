@@ -8,10 +8,11 @@ import numpy as np
 
 from inpart.checksums import blake3_digest, crc32c
 from inpart.contracts import Encoding, Finding
-from inpart.errors import IntegrityError, PluginError, UsageError
+from inpart.errors import FilesystemUnsupported, IntegrityError, PluginError, UsageError, VolumeError
 from inpart.extents import Extents
 from inpart.image.frame import Frame, FrameKind
 from inpart.image.index import Index, Table, unpack_index
+from inpart.image.lending import Lenders
 from inpart.image.meta import Meta
 from inpart.image.structs import (
     FOOTER_SIZE,
@@ -32,7 +33,10 @@ Encodings = Mapping[int, Encoding]
 
 
 class ImageReader:
-    """An image stream, opened. Methods may be called from several threads."""
+    """An image stream, opened. Methods may be called from several threads.
+
+    ``lenders`` are asked for what is damaged in it; whoever opened it may set them.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class ImageReader:
         self.extra_areas = self.index.extra_areas
         self.digest = self.index.digest
         self.parent = parent
+        self.lenders: Lenders | None = None
         self._check_parent()
 
     def _check_parent(self) -> None:
@@ -74,6 +79,11 @@ class ImageReader:
             )
         if (self.parent.partition_size, self.parent.chunk_size) != (self.partition_size, self.chunk_size):
             raise damaged("manifest", "names a parent of another size")
+
+    @property
+    def image_id(self) -> bytes:
+        """16 bytes."""
+        return self.index.image_id
 
     def row(self, number: int) -> int:
         """The row of chunk ``number`` in ``chunks``, -1 if the chunk has no used bytes."""
@@ -92,12 +102,25 @@ class ImageReader:
     def read_chunk(self, number: int) -> bytes:
         """The used bytes of chunk ``number``, proven by CRC-32C and BLAKE3; empty if there are none.
 
+        What is damaged here comes from another image that holds the same, if there is one.
         Raises IntegrityError, PluginError if the encoding is unknown, UsageError if the parent image is needed.
         """
         row = self.row(number)
         if row < 0:
             return b""
-        return self.decode_body(number, row, self.read_body(row))
+        try:
+            return self.decode_body(number, row, self.read_body(row))
+        except (IntegrityError, VolumeError):
+            content = self.borrowed(number, row)
+            if content is None:
+                raise
+            return content
+
+    def borrowed(self, number: int, row: int) -> bytes | None:
+        """The content of a chunk that is damaged here, from another image that holds the same; None if none does."""
+        if self.lenders is None:
+            return None
+        return self.lenders.chunk(number, self.chunk_extents(number), self.chunks["digest"][row].tobytes())
 
     def read_body(self, row: int) -> bytes:
         """The encoded body of the chunk in ``row`` of the table, empty if it has no frame. Raises IntegrityError."""
@@ -209,8 +232,16 @@ def unpack_meta(data: bytes | memoryview, encodings: Encodings) -> Meta:
 
 
 def is_image_stream(volume: Volume) -> bool:
-    """True if ``volume`` starts with the magic of an image stream, whatever state the rest is in."""
-    return volume.size >= HEADER_SIZE and volume.read(0, len(HEADER_MAGIC)) == HEADER_MAGIC
+    """True if ``volume`` opens with the magic of an image stream, or ends with the footer of one of just its size."""
+    if volume.size < HEADER_SIZE:
+        return False
+    if volume.read(0, len(HEADER_MAGIC)) == HEADER_MAGIC:
+        return True
+    try:
+        read_footer(volume)
+    except (IntegrityError, FilesystemUnsupported, VolumeError):
+        return False
+    return True
 
 
 def _read(stream: Volume, offset: int, length: int, what: str) -> bytes:

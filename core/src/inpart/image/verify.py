@@ -154,7 +154,11 @@ class _Check:
             if self.level == "full":
                 self.reader.decode_body(number, stretch.row, body)
         except InpartError as error:
-            yield self._chunk_finding(Severity.ERROR, "image.chunk", number, error.message, lost=True)
+            if self.reader.borrowed(number, stretch.row) is None:
+                yield self._chunk_finding(Severity.ERROR, "image.chunk", number, error.message, lost=True)
+            else:
+                message = f"{error.message}; another image here holds the same content"
+                yield self._chunk_finding(Severity.WARNING, "image.chunk-elsewhere", number, message, lost=False)
             return
         if stretch.length:
             try:

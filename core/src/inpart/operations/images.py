@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from inpart.contracts import ImageSummary, SearchMethod
-from inpart.errors import IntegrityError, NoImageFound, UsageError
-from inpart.image import ImageReader, ImageVolume, is_image_stream, open_damaged
+from inpart.errors import InpartError, IntegrityError, NoImageFound, UsageError
+from inpart.image import ImageReader, ImageVolume, Lenders, is_image_stream, open_damaged
 from inpart.operations.journals import unfinished
 from inpart.operations.session import Session
 from inpart.operations.stores import QUICK, FoundImage, Located, locate
@@ -17,6 +18,7 @@ from inpart.partitions import Target, open_target
 from inpart.volume import Access, Volume
 
 _DEEPEST_CHAIN = 32
+_MOST_LENDERS = 32
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,27 @@ def open_reader(session: Session, located: Located, found: FoundImage) -> ImageR
         if older is None:
             raise NoImageFound(f"image {chain[-1].summary.name!r} builds on {parent.hex()[:12]}, which is not here")
         chain.append(older)
-    reader = _read(session, chain[-1], None)
+    reader = _borrowing(session, located, chain[-1], None)
     for link in reversed(chain[:-1]):
-        reader = _read(session, link, reader)
+        reader = _borrowing(session, located, link, reader)
     return reader
+
+
+def _borrowing(session: Session, located: Located, found: FoundImage, parent: ImageReader | None) -> ImageReader:
+    reader = _read(session, found, parent)
+    reader.lenders = Lenders(partial(_lenders, session, located, found))
+    return reader
+
+
+def _lenders(session: Session, located: Located, found: FoundImage) -> list[ImageReader]:
+    """The other whole images of the same partition, newest first: what one has lost, another may hold."""
+    readers: list[ImageReader] = []
+    for one in reversed(located.images):
+        near = one.image.state == "committed" and one.store.base == found.store.base
+        if near and one.summary.image_id != found.summary.image_id and len(readers) < _MOST_LENDERS:
+            with suppress(InpartError):
+                readers.append(_read(replace(session, warn=lambda _: None), one, None))
+    return readers
 
 
 def _read(session: Session, found: FoundImage, parent: ImageReader | None) -> ImageReader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inpart.contracts import SearchMethod, StoredImage
+from inpart.contracts import Finding, SearchMethod, Severity, StoredImage
 from inpart.errors import IntegrityError
 from inpart.image import ImageReader
 from inpart.operations.health import describe, errors_of
@@ -54,3 +54,19 @@ def check_stored(session: Session, reader: ImageReader, hint: str) -> None:
     with session.progress.phase("reading back", reader.manifest.stored_bytes) as advance:
         for finding in reader.verify("full" if level == "full" else "stored", advance):
             raise IntegrityError(f"{finding.where}: {finding.message}", hint=hint)
+
+
+def check_restorable(session: Session, reader: ImageReader) -> None:
+    """The same before a restore: what is damaged, and held elsewhere as well, is only worth a warning."""
+    level = session.policy.verify
+    if level == "none":
+        return
+    found: list[Finding] = []
+    with session.progress.phase("reading back", reader.manifest.stored_bytes) as advance:
+        for finding in reader.verify("full" if level == "full" else "stored", advance):
+            if finding.severity is Severity.ERROR:
+                raise IntegrityError(f"{finding.where}: {finding.message}", hint=DAMAGED)
+            found.append(finding)
+    if found:
+        first = f"{found[0].where}: {found[0].message}"
+        session.warn(f"{len(found)} places of the image are damaged, and what they held is there once more: {first}")

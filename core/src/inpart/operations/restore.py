@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from inpart.contracts import Place, SearchMethod, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
+from inpart.image import ImageReader
 from inpart.operations.affected import PatchedVolume, span_of
 from inpart.operations.aids import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
@@ -16,7 +18,7 @@ from inpart.operations.images import OpenImage, opened_image
 from inpart.operations.incomplete import Damage, left_out, survey
 from inpart.operations.journals import find_unfinished
 from inpart.operations.protection import mend_tables
-from inpart.operations.readback import DAMAGED, check_stored
+from inpart.operations.readback import check_restorable
 from inpart.operations.rewrite import Rewrite, rewrite
 from inpart.operations.session import Session
 from inpart.operations.stores import DISK, EVERY
@@ -105,7 +107,7 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
         image = opened_image(session, source, options.image, EVERY)
         with other_place(session, options.to, image, dry_run=options.dry_run) as destination:
             if not (options.allow_incomplete or destination.fresh):
-                check_stored(session, image.reader, DAMAGED)
+                check_restorable(session, image.reader)
             report = _restore(session, image, destination, options)
     if report.retained and not options.dry_run:
         refresh_aids(session, options.to, inside=True)
@@ -123,10 +125,12 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
 def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenImage:
     """The image that was asked for, proven; if none was, the first whole one: newest user image, then factory image."""
     image = opened_image(session, target, options.image, options.ways)
+    for reader in () if options.retain else _readers(image):
+        reader.lenders = None
     if options.allow_incomplete:
         return image
     try:
-        check_stored(session, image.reader, DAMAGED)
+        check_restorable(session, image.reader)
     except IntegrityError as error:
         if options.image is not None or image.found is None:
             raise
@@ -219,14 +223,17 @@ def _damage_of(session: Session, image: OpenImage, options: RestoreOptions) -> D
     return Damage(Extents(), ())
 
 
-def _chain(image: OpenImage) -> set[bytes]:
-    """The image and those that it builds on."""
-    reader = image.reader
-    ids = {reader.manifest.id_bytes}
-    while reader.parent is not None:
+def _readers(image: OpenImage) -> Iterator[ImageReader]:
+    """Of the image and those that it builds on."""
+    reader: ImageReader | None = image.reader
+    while reader is not None:
+        yield reader
         reader = reader.parent
-        ids.add(reader.manifest.id_bytes)
-    return ids
+
+
+def _chain(image: OpenImage) -> set[bytes]:
+    """The ids of the image and those that it builds on."""
+    return {reader.manifest.id_bytes for reader in _readers(image)}
 
 
 def _names(stores: tuple[Store, ...], ids: set[bytes]) -> tuple[str, ...]:
@@ -240,7 +247,9 @@ def _refuse_own_source(image: OpenImage, composition: Composition) -> None:
     """The last guard of promise (c): what is read must not lie in what is written."""
     if image.found is None:
         return
-    overlap = composition.extents & image.found.image.extents
+    lent = {one for reader in _readers(image) if reader.lenders for one in reader.lenders.used}
+    sources = [one.image.extents for one in image.located.images if one.summary.image_id in lent]
+    overlap = composition.extents & Extents.union([image.found.image.extents, *sources])
     if overlap:
         raise IntegrityError(f"{overlap.total} bytes to be written hold the image itself, from byte {overlap.start}")
 
