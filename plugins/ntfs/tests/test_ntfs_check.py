@@ -17,7 +17,7 @@ from inpart_ntfs.attributes import Attribute, FileRecord
 from inpart_ntfs.check.security import SECURITY_HEADER
 from inpart_ntfs.directory import I30
 from inpart_ntfs.filesystem import NtfsFilesystem
-from inpart_ntfs.records import apply_fixups, seal_fixups
+from inpart_ntfs.fixups import apply_fixups, seal_fixups
 from inpart_ntfs.runs import byte_runs, encode
 from inpart_ntfs.structs import (
     BPB,

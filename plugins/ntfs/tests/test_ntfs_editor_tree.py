@@ -13,7 +13,7 @@ from inpart_ntfs.editor.nodes import Entry, Node, block_capacity, pack_block, pa
 from inpart_ntfs.editor.pieces import END
 from inpart_ntfs.editor.sealing import sealed
 from inpart_ntfs.editor.tree import ROOT, Tree
-from inpart_ntfs.records import apply_fixups
+from inpart_ntfs.fixups import apply_fixups
 from inpart_ntfs.structs import FILE_NAME
 
 BARE = 24

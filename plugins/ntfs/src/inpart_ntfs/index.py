@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpart_ntfs.arrays import gather, unit_rows
-from inpart_ntfs.records import apply_fixups
+from inpart_ntfs.fixups import apply_fixups
 from inpart_ntfs.structs import (
     FILE_NAME,
     INDEX_BLOCK,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT, Attribute, FileRecord, ListEntry, parse_attribute_list, parse_record
 from inpart_ntfs.boot import Boot
-from inpart_ntfs.records import open_block
+from inpart_ntfs.fixups import open_block
 from inpart_ntfs.runs import byte_runs, contiguous
 from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, REFERENCE_MASK, AttributeType
 

@@ -8,7 +8,7 @@ import numpy as np
 from inpart.units import KIB, is_power_of_two
 from inpart.volume import Volume
 
-from inpart_ntfs.records import apply_fixups
+from inpart_ntfs.fixups import apply_fixups
 from inpart_ntfs.structs import (
     BLOCK,
     MAGIC_CHKD,

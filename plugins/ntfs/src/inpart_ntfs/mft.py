@@ -23,8 +23,9 @@ from inpart_ntfs.attributes import (
     parse_record,
 )
 from inpart_ntfs.boot import Boot
+from inpart_ntfs.fixups import apply_fixups, open_block
 from inpart_ntfs.locating import attribute_list, find_mft, require_base, sound_record
-from inpart_ntfs.records import Records, apply_fixups, open_block
+from inpart_ntfs.records import Records
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.structs import AttributeType
 

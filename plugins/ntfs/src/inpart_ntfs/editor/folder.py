@@ -18,8 +18,8 @@ from inpart_ntfs.editor.ground import Ground
 from inpart_ntfs.editor.nodes import Node, block_capacity, pack_block, pack_root, parse_block, parse_root
 from inpart_ntfs.editor.streams import NO_ROWS, extend, fill_up, length, lengthen_bitmap, put, rows_of_stream
 from inpart_ntfs.editor.tree import ROOT, Tree
+from inpart_ntfs.fixups import apply_fixups
 from inpart_ntfs.names import Upcase
-from inpart_ntfs.records import apply_fixups
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.structs import BLOCK, AttributeFlag, AttributeType, Number, RecordFlag
 

@@ -17,7 +17,7 @@ from inpart_ntfs.editor.mover import Mover
 from inpart_ntfs.editor.packing import pack
 from inpart_ntfs.editor.streams import extend, length, lengthen_bitmap, put, required
 from inpart_ntfs.editor.system import SystemMover
-from inpart_ntfs.records import seal_fixups
+from inpart_ntfs.fixups import seal_fixups
 from inpart_ntfs.structs import (
     BLOCK,
     FILE_RECORD,

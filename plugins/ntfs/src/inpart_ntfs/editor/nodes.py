@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from inpart.errors import FilesystemDamaged
 
-from inpart_ntfs.records import seal_fixups
+from inpart_ntfs.fixups import seal_fixups
 from inpart_ntfs.structs import (
     BLOCK,
     FILE_NAME,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inpart_ntfs.records import seal_fixups
+from inpart_ntfs.fixups import seal_fixups
 from inpart_ntfs.structs import FILE_RECORD, MAGIC_FILE, field_offset
 
 _USA = slice(4, 8)
