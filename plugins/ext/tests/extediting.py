@@ -18,10 +18,10 @@ TOLERABLE = re.compile(
     r"|IGNORED"
     r"|Fix\? no|Connect to /lost\+found\? no"
     r"|Free (blocks|inodes) count wrong|Directories count wrong"
-    r"|Unconnected directory inode \d+ \(was in /\)|Unattached (zero-length )?inode \d+"
-    r"|'\.\.' in \.\.\. \(\d+\) is / \(2\), should be <The NULL inode> \(0\)"
+    r"|Unconnected directory inode \d+ \(was in /.*\)|Unattached (zero-length )?inode \d+"
+    r"|Inode \d+ is a zero-length directory|Directory inode \d+ has an unallocated block #0\."
+    r"|'\.\.' in (/\.inpart|\.\.\.) \(\d+\) is <The NULL inode> \(0\), should be (/ \(2\)|<The NULL inode> \(0\))"
     r"|Inode \d+ ref count is"
-    r"|Entry '.*' in /\?\?\? \(\d+\) has deleted/unused inode \d+\."
     r"|Update quota info for quota type \d\? no|\[QUOTA WARNING\]"
     r"|\S+: \*{10} WARNING: Filesystem still has errors"
     r"|\S+: \d+/\d+ files"
@@ -29,9 +29,9 @@ TOLERABLE = re.compile(
 
 
 def tolerable(complaint: str) -> bool:
-    """True for what a cut may leave behind: blocks and inodes taken and unused, counts that lag behind.
+    """True for what a cut may leave behind: blocks and inodes taken and unused, counts that lag, an empty ``/.inpart``.
 
-    A ``/.inpart`` that has lost its name already may still name files that are gone.
+    That is what e2fsck -n names because it changes nothing; test_ext_boot.py shows that e2fsck -p mends all of it.
     """
     return TOLERABLE.match(complaint) is not None
 

@@ -1,8 +1,10 @@
 """Claiming and releasing: files in ``/.inpart`` that own given blocks, in an order that no power cut can harm.
 
-What a file or directory consists of is written to new blocks and shown by one sector, the one with its inode, in stage
-SWITCH: not before the groups of these blocks say that their bitmaps count. Until then a new file is empty. A file that
-takes over blocks of another one is *late*: it is empty until stage RELEASE.
+What a file or directory consists of is written to new blocks and shown by one sector, the one with its inode: not
+before the groups of these blocks say that their bitmaps count. A name appears before what it stands for: the root
+directory names an empty ``/.inpart`` in stage SWITCH, this one names empty files in FOLLOW, and they get their blocks
+in RELEASE; what goes is emptied before it loses its name. For e2fsck mends an empty inode without a name by itself, and
+asks about others. A file that takes over blocks of another one is *late*: it is empty until stage RELEASE, too.
 """
 
 from __future__ import annotations
@@ -98,11 +100,11 @@ class Claimer:
         self._rooms(Extents(), free)
         for key in dict.fromkeys(keys):
             self.home.remove(key)
-            self._drop(self._owned(self.files[key]))
+            self._drop(self._owned(self.files[key]), Stage.ALLOCATE)
         if self.home.names():
             self.ground.store(self.home, self.home_nodes, Stage.SWITCH, self._meta)
         else:
-            self._drop(_Owned(self.home.inode, self.home.rows, self.home_nodes))
+            self._drop(_Owned(self.home.inode, self.home.rows, self.home_nodes), Stage.LINK)
             self.root.remove(NAME)
             self._link_root(-1)
             self.ground.store(self.root, self.root_nodes, Stage.SWITCH, self._root_block)
@@ -141,21 +143,24 @@ class Claimer:
         return _Owned(inode, *self.ground.rows(inode))
 
     def _put(self, name: bytes, claim: Claim, rows: Numbers, before: _Owned | None, *, late: bool) -> None:
-        """Let a file have its blocks; one that is late is empty until RELEASE."""
+        """Let a file have its blocks; one that is new or late is empty until RELEASE."""
         if before is None:
             inode = new_inode(self.ground.table, self.ledger.new_inode(directory=False), S_IFREG | 0o400)
         else:
             inode = before.inode
             self.ledger.give(single_rows(before.nodes))
         if before is None or late:
-            self._set(inode, 0, Tree(build(inode, _NO_ROWS, self._meta).i_block), 0)
-            self.ground.write(inode, Stage.LINK if before is None else Stage.SWITCH)
+            self._empty(inode, Stage.LINK if before is None else Stage.SWITCH)
         tree = build(inode, map_of(rows), self._meta)
         self.ground.fill_blocks(tree.blocks)
         self._set(inode, claim.size, tree, int(rows[:, 1].sum()))
-        self.ground.write(inode, Stage.RELEASE if late else Stage.SWITCH)
+        self.ground.write(inode, Stage.RELEASE if before is None or late else Stage.SWITCH)
         if before is None:
             self._new_names[name] = inode.number
+
+    def _empty(self, inode: Inode, stage: Stage) -> None:
+        self._set(inode, 0, build(inode, _NO_ROWS, self._meta), 0)
+        self.ground.write(inode, stage)
 
     def _set(self, inode: Inode, size: int, tree: Tree, count: int) -> None:
         inode.size, inode.i_block = size, tree.i_block
@@ -169,17 +174,16 @@ class Claimer:
         shown = Stage.SWITCH
         if self.home is None:
             inode = new_inode(self.ground.table, self.ledger.new_inode(directory=True), S_IFDIR | 0o700)
-            inode.i_block = build(inode, _NO_ROWS, self._meta).i_block
+            self._empty(inode, Stage.LINK)
             self.home = Folder(self.ground.tx.view, inode, _NO_ROWS)
             self.home.start(ROOT_INO, FT_DIR)
             self.root.insert(NAME, inode.number, FT_DIR)
             self._link_root(1)
+            self.ground.store(self.root, self.root_nodes, shown, self._root_block)
             shown = Stage.FOLLOW
         for name, number in self._new_names.items():
             self.home.insert(name, number, FT_REG_FILE)
-        self.ground.store(self.home, self.home_nodes, Stage.SWITCH, self._meta)
-        if self.root.changed:
-            self.ground.store(self.root, self.root_nodes, shown, self._root_block)
+        self.ground.store(self.home, self.home_nodes, shown, self._meta)
 
     def _link_root(self, change: int) -> None:
         """A directory that cannot count its subdirectories has a link count of 1 and keeps it."""
@@ -190,12 +194,13 @@ class Claimer:
             raise FilesystemUnsupported("the root directory has too many subdirectories")
         self.root.inode["i_links_count"] = links + change
 
-    def _drop(self, owned: _Owned) -> None:
-        """Delete an inode that no name leads to after SWITCH, and give back its blocks."""
+    def _drop(self, owned: _Owned, emptied: Stage) -> None:
+        """Empty an inode in a stage before SWITCH, in which it loses its name, and delete it after that."""
         inode = owned.inode
         self.ledger.give(owned.rows[:, [PHYSICAL, COUNT]])
         self.ledger.give(single_rows(owned.nodes))
         self.ledger.give_inode(inode.number, directory=inode.is_dir)
+        self._empty(inode, emptied)
         inode["i_links_count"], inode["i_flags"], inode["i_dtime"] = 0, 0, int(time.time())
         self._set(inode, 0, Tree(bytes(I_BLOCK_SIZE)), 0)
         self.ground.write(inode, Stage.FOLLOW)

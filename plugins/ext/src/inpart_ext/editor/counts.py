@@ -1,4 +1,4 @@
-"""The superblock's counts of what is free, changed in one sector even where a checksum lies in another."""
+"""The superblock's counts and state, changed in one sector even where a checksum lies in another."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from inpart_ext.features import Incompat
 from inpart_ext.groups import Groups
-from inpart_ext.structs import SUPER_BLOCK, SUPERBLOCK_SIZE, field_offset
+from inpart_ext.structs import SUPER_BLOCK, SUPERBLOCK_SIZE, VALID_FS, field_offset
 from inpart_ext.sums import ALL_ONES, crc
+from inpart_ext.superblock import Superblock
 
 _CHECKSUM = field_offset(SUPER_BLOCK, "s_checksum")
 _SPARE = field_offset(SUPER_BLOCK, "s_snapshot_id")
@@ -15,11 +16,7 @@ _SPARE = field_offset(SUPER_BLOCK, "s_snapshot_id")
 
 
 def with_counts(raw: bytes, groups: Groups, sector_size: int) -> bytes:
-    """A superblock with counts that are the sums of those of the groups, and with a right checksum.
-
-    Where a sector holds only half of it, a cut between two sectors would leave a checksum that is wrong, and the
-    kernel would not mount the file system. There the checksum stays as it is and spare bytes make it right.
-    """
+    """A superblock with counts that are the sums of those of the groups, and with a right checksum."""
     superblock, changed = groups.superblock, bytearray(raw)
     record = np.frombuffer(changed, dtype=SUPER_BLOCK)
     free = int(groups.free_clusters.sum())
@@ -27,6 +24,23 @@ def with_counts(raw: bytes, groups: Groups, sector_size: int) -> bytes:
     if superblock.has(Incompat.BIT64):
         record["s_free_blocks_count_hi"] = free >> 32
     record["s_free_inodes_count"] = int(groups.free_inodes.sum())
+    return _sealed(changed, superblock, sector_size)
+
+
+def to_be_checked(raw: bytes, superblock: Superblock, sector_size: int) -> bytes:
+    """A superblock that says that the file system was not unmounted, so that a boot runs e2fsck before it mounts."""
+    changed = bytearray(raw)
+    np.frombuffer(changed, dtype=SUPER_BLOCK)["s_state"] &= ~VALID_FS & 0xFFFF
+    return _sealed(changed, superblock, sector_size)
+
+
+def _sealed(changed: bytearray, superblock: Superblock, sector_size: int) -> bytes:
+    """With a right checksum.
+
+    Where a sector holds only half of a superblock, a cut between two sectors would leave a checksum that is wrong, and
+    the kernel would not mount the file system. There the checksum stays as it is and spare bytes make it right.
+    """
+    record = np.frombuffer(changed, dtype=SUPER_BLOCK)
     if not superblock.metadata_csum:
         return bytes(changed)
     if sector_size >= SUPERBLOCK_SIZE or superblock["s_snapshot_inum"]:

@@ -2,6 +2,9 @@
 
 All that is taken appears in stage ALLOCATE, all that is given back in stage RELEASE. Where a bitmap is not initialised
 it is filled first, and the group descriptor says so in stage LINK.
+
+A bitmap, its checksum and its group's counts lie in several sectors. A cut between them leaves a group that the kernel
+locks until e2fsck has run; so from MARK to PUBLISH the superblock says that the file system has to be checked.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import Bitmaps
 from inpart_ext.editor.blocks import Numbers
-from inpart_ext.editor.counts import with_counts
+from inpart_ext.editor.counts import to_be_checked, with_counts
 from inpart_ext.features import Incompat
 from inpart_ext.groups import Groups
 from inpart_ext.structs import (
@@ -40,13 +43,15 @@ class Desk:
     """What one transaction has done so far, whichever editors served it.
 
     ``latest`` has the latest stage in which a structure, known by its place, was edited; ``freed`` are the blocks
-    given back, which may not be filled again before the commit; ``spent`` are inodes given back.
+    given back, which may not be filled again before the commit; ``spent`` are inodes given back. ``marked`` says that
+    the superblock has its mark.
     """
 
     def __init__(self) -> None:
         self.latest: dict[int, Stage] = {}
         self.freed = Extents()
         self.spent: set[int] = set()
+        self.marked = False
 
 
 _DESKS: WeakKeyDictionary[Edits, Desk] = WeakKeyDictionary()
@@ -207,10 +212,13 @@ class Ledger:
         self.edit(int(self.groups.inode_bitmap[group]) * superblock.block_size, packed.tobytes(), stage)
 
     def _count(self) -> None:
-        """The superblock's counts are the sums of those of the groups."""
+        """The superblock's counts are the sums of those of the groups; until then it is marked."""
         view = self.tx.view
         raw = view.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)
-        self.edit(SUPERBLOCK_OFFSET, with_counts(raw, self.groups, view.sector_size), Stage.RELEASE)
+        if not self.desk.marked:
+            self.edit(SUPERBLOCK_OFFSET, to_be_checked(raw, self.superblock, view.sector_size), Stage.MARK)
+            self.desk.marked = True
+        self.edit(SUPERBLOCK_OFFSET, with_counts(raw, self.groups, view.sector_size), Stage.PUBLISH)
 
 
 class _Descriptor:
