@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.volume import MemoryVolume
-from inpart_ntfs.attributes import parse_attribute_list, parse_record
+from inpart_ntfs.attributes import parse_record
 from inpart_ntfs.bitmap import MAX_RUNS, set_bits
 from inpart_ntfs.boot import parse_boot
 from inpart_ntfs.fixups import apply_fixups, open_block, seal_fixups
+from inpart_ntfs.listing import parse_attribute_list
 from inpart_ntfs.records import Records
 from inpart_ntfs.runs import HOLE, LARGEST, Problem, contiguous, decode, decode_short, encode, joined
 from inpart_ntfs.structs import BPB

@@ -1,4 +1,4 @@
-"""One FILE record with its attributes as objects, and the entries of an attribute list."""
+"""One FILE record with its attributes as objects."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import numpy as np
 from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
-from inpart_ntfs.runs import PROBLEMS, Problem, contiguous, decode, decode_short
+from inpart_ntfs.runs import PROBLEMS, Problem, decode, decode_short
 from inpart_ntfs.structs import (
-    ATTR_LIST_ENTRY,
     ATTR_RECORD,
     COMPRESSED_SIZE,
     HEADER_SIZE_OLD,
     MAGIC_FILE,
     NON_RESIDENT_SIZE,
-    REFERENCE_MASK,
     RESIDENT_SIZE,
     AttributeFlag,
     AttributeType,
@@ -36,7 +34,6 @@ _HEADER = struct.Struct("<IHHQHHHHIIQHHI")
 _ATTRIBUTE = struct.Struct("<IIBBHHH")
 _RESIDENT = struct.Struct("<IHBx")
 _NON_RESIDENT = struct.Struct("<qqHB5xqqq")
-_LIST_ENTRY = struct.Struct("<IHBBqQH")
 
 
 @dataclass(frozen=True)
@@ -248,22 +245,6 @@ class FileRecord:
         return next((one for one in self.attributes if one.type == kind and one.name == name), None)
 
 
-@dataclass(frozen=True)
-class ListEntry:
-    """An entry of an attribute list: where a piece of an attribute stands."""
-
-    type: int
-    name: str
-    lowest_vcn: int
-    reference: int
-    instance: int
-
-    @property
-    def record(self) -> int:
-        """Number of the record that the piece stands in."""
-        return self.reference & REFERENCE_MASK
-
-
 def parse_record(number: int, raw: bytes, clusters: int) -> FileRecord:
     """A record with its update sequence undone. Raises FilesystemDamaged."""
     header = _HEADER.unpack_from(raw)
@@ -300,70 +281,6 @@ def _fits(raw: bytes, offset: int, room: int) -> bool:
         return bool(NON_RESIDENT_SIZE <= pairs < length)
     size, start, _ = _RESIDENT.unpack_from(raw, at)
     return bool(size == 0 or RESIDENT_SIZE <= start <= length - size)
-
-
-def parse_attribute_list(number: int, value: bytes) -> tuple[ListEntry, ...]:
-    """The entries of the attribute list of file ``number``. Raises FilesystemDamaged."""
-    entries, offset = [], 0
-    while offset + ATTR_LIST_ENTRY.itemsize <= len(value):
-        kind, length, name_length, name_offset, lowest, reference, instance = _LIST_ENTRY.unpack_from(value, offset)
-        end = name_offset + 2 * name_length if name_length else ATTR_LIST_ENTRY.itemsize
-        if length < ATTR_LIST_ENTRY.itemsize or length % 8 or end > length or offset + length > len(value):
-            raise FilesystemDamaged(f"record {number}: its attribute list is damaged at byte {offset}", hint=HINT)
-        start = offset + name_offset
-        name = value[start : start + 2 * name_length].decode("utf-16-le", "surrogatepass")
-        entries.append(ListEntry(kind, name, lowest, reference, instance))
-        offset += length
-    if offset != len(value):
-        raise FilesystemDamaged(f"record {number}: its attribute list ends inside an entry", hint=HINT)
-    return tuple(entries)
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A whole attribute of a file, put together from its pieces in order of ``lowest_vcn``."""
-
-    pieces: tuple[Attribute, ...]
-
-    @property
-    def first(self) -> Attribute:
-        """The piece that has the sizes."""
-        return self.pieces[0]
-
-    @property
-    def type(self) -> int:
-        """Its AttributeType."""
-        return self.first.type
-
-    @property
-    def name(self) -> str:
-        """Its name; empty for most."""
-        return self.first.name
-
-    @property
-    def non_resident(self) -> bool:
-        """True if its value lies in clusters."""
-        return self.first.non_resident
-
-    @property
-    def value(self) -> bytes:
-        """The value of a resident attribute."""
-        return self.first.value
-
-    @property
-    def data_size(self) -> int:
-        """Bytes of the content."""
-        return self.first.data_size
-
-    @cached_property
-    def rows(self) -> Numbers:
-        """vcn, lcn, count of all clusters from vcn 0 on, shape (k, 3). Raises FilesystemDamaged."""
-        if not self.non_resident:
-            return self.first.rows
-        rows = np.concatenate([piece.rows for piece in self.pieces])
-        if not contiguous(rows):
-            raise FilesystemDamaged(f"record {self.first.record}: {self.first} is not mapped completely", hint=HINT)
-        return rows
 
 
 def attribute_title(kind: int, name: str = "") -> str:

@@ -11,12 +11,12 @@ from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
 from inpart_ntfs.arrays import gather
-from inpart_ntfs.attributes import Stream
 from inpart_ntfs.content import read_stream
 from inpart_ntfs.mft import File, Mft
 from inpart_ntfs.names import as_text, shown
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.reparse import tag_name, tag_of, target_of, type_of
+from inpart_ntfs.streams import Stream
 from inpart_ntfs.structs import (
     STANDARD_INFORMATION,
     AttributeFlag,

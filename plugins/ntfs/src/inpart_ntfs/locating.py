@@ -10,9 +10,10 @@ from inpart.errors import FilesystemDamaged, VolumeError
 from inpart.volume import RunsVolume, Volume
 from numpy.typing import NDArray
 
-from inpart_ntfs.attributes import HINT, Attribute, FileRecord, ListEntry, parse_attribute_list, parse_record
+from inpart_ntfs.attributes import HINT, Attribute, FileRecord, parse_record
 from inpart_ntfs.boot import Boot
 from inpart_ntfs.fixups import open_block
+from inpart_ntfs.listing import ListEntry, parse_attribute_list
 from inpart_ntfs.runs import byte_runs, contiguous
 from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, REFERENCE_MASK, AttributeType
 

@@ -9,10 +9,10 @@ from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
-from inpart_ntfs.attributes import Stream
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.names import shown
 from inpart_ntfs.runs import COUNT, HOLE, LCN, OWNER
+from inpart_ntfs.streams import Stream
 from inpart_ntfs.structs import FILE_NAME, REFERENCE_MASK, AttributeType, Namespace, Number
 
 MAX_DEPTH = 1000

@@ -13,9 +13,10 @@ from inpart.errors import FilesystemDamaged
 from inpart.volume import RunsVolume
 
 from inpart_ntfs.arrays import unit_rows
-from inpart_ntfs.attributes import ListEntry, attribute_title, parse_attribute_list
+from inpart_ntfs.attributes import attribute_title
 from inpart_ntfs.check.report import Numbers, error
 from inpart_ntfs.hashing import Hashes, hash_units, mixed, unmatched
+from inpart_ntfs.listing import ListEntry, parse_attribute_list
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.runs import Problem, byte_runs

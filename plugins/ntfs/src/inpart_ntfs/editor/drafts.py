@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from inpart_ntfs.attributes import Attribute, FileRecord, Stream
+from inpart_ntfs.attributes import Attribute, FileRecord
 from inpart_ntfs.editor.pieces import Geometry, get_field, put_fields, units
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.runs import HOLE, encode
+from inpart_ntfs.streams import Stream
 from inpart_ntfs.structs import (
     ATTR_NON_RESIDENT,
     ATTR_RECORD,

@@ -8,7 +8,6 @@ from inpart.contracts import CLAIMS_DIRECTORY, Claim, Stage
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, InpartError
 from inpart.extents import Runs
 
-from inpart_ntfs.attributes import Stream
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import Draft, load
 from inpart_ntfs.editor.folder import Folder
@@ -17,6 +16,7 @@ from inpart_ntfs.editor.nodes import Entry
 from inpart_ntfs.editor.streams import rows_of_stream
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.runs import HOLE, byte_runs
+from inpart_ntfs.streams import Stream
 from inpart_ntfs.structs import (
     STANDARD_INFORMATION,
     AttributeType,
