@@ -282,3 +282,16 @@ def test_what_is_locked_is_named(
     assert code == got
     assert said in err
     Path("locked").chmod(0o700)
+
+
+def test_an_image_in_a_file_is_no_partition(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    image = str(tmp_path / "one.ipi")
+    assert run_cli(["create", str(folder / "sound.img"), "--name", "one", "--to", image]) == ExitCode.DONE
+    capsys.readouterr()
+    for command in ("probe", "map", "estimate", "create"):
+        code, out, err = call(capsys, command, *FORMS[command](image, tmp_path))
+        assert_explained(code, out, err)
+        assert (code, err.splitlines()[0]) == (
+            ExitCode.USAGE,
+            f"inpart: {image} is an image in a file, not a partition",
+        )

@@ -207,6 +207,8 @@ def test_recognising_a_stream(tmp_path: Path) -> None:
     assert is_image_stream(MemoryVolume(stream[:4100]))
     assert not is_image_stream(MemoryVolume(4096))
     assert not is_image_stream(MemoryVolume(stream[:10]))
+    assert is_image_stream(MemoryVolume(bytes(4096) + stream[4096:]))
+    assert not is_image_stream(MemoryVolume(bytes(8192) + stream[4096:]))
     path = tmp_path / "image.ipi"
     path.write_bytes(stream)
     with FileVolume(path) as volume:

@@ -33,7 +33,7 @@ def find_filesystem(session: Session, volume: Volume) -> FilesystemProvider:
     """The provider for ``volume``: the one that was named with ``--filesystem``, or else the only one that claims it.
 
     A sound file system wins over damaged remains of another. Raises FilesystemUnsupported if there is none,
-    UsageError that lists the candidates if there are several.
+    UsageError that lists the candidates if there are several, or if the volume is an image in a file.
     """
     if session.filesystem is not None:
         return session.plugins.filesystem(session.filesystem)
@@ -41,6 +41,7 @@ def find_filesystem(session: Session, volume: Volume) -> FilesystemProvider:
     sound = [(provider, probe) for provider, probe in answers if probe.verdict is Verdict.MINE]
     candidates = sound or answers
     if not candidates:
+        _refuse_image(volume)
         names = ", ".join(provider.name for provider in session.plugins.filesystems) or "none"
         raise FilesystemUnsupported(
             f"{volume.name}: no file system recognised (known: {names})",
@@ -53,3 +54,15 @@ def find_filesystem(session: Session, volume: Volume) -> FilesystemProvider:
             f"{volume.name}: several file systems claim it: {listed}", hint="choose with --filesystem NAME"
         )
     return candidates[0][0]
+
+
+def _refuse_image(volume: Volume) -> None:
+    """Raise UsageError if ``volume`` is no partition but an image in a file."""
+    from inpart.image import is_image_stream  # noqa: PLC0415 - a probe that finds a file system does not need it
+
+    if is_image_stream(volume):
+        raise UsageError(
+            f"{volume.name} is an image in a file, not a partition",
+            hint="`inpart show` describes it, `inpart ls` lists its files, `inpart restore FILE --to TARGET` makes a "
+            "partition of it",
+        )
