@@ -20,8 +20,8 @@ from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume
+from inpart_ntfs.codes import Number
 from inpart_ntfs.editor import NtfsEditor
-from inpart_ntfs.structs import Number
 from ntfsjudge import HIDDEN, judge, mounted, ntfsinfo_used, run, snapshot
 from ntfsmaker import Recipe, make_filled, make_partition
 

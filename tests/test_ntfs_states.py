@@ -12,8 +12,9 @@ from inpart.errors import FilesystemError, FilesystemUnclean
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.session import Session
 from inpart.volume import FileVolume
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.filesystem import NtfsFilesystem
-from inpart_ntfs.structs import VOLUME_INFORMATION, AttributeType, Number, field_offset
+from inpart_ntfs.structs import VOLUME_INFORMATION, field_offset
 from ntfsjudge import mounted
 from ntfsmaker import SMALL, make_partition
 

@@ -15,20 +15,12 @@ from inpart.errors import FilesystemError, UsageError
 from inpart.volume import FileVolume, MemoryVolume
 from inpart_ntfs.attributes import Attribute, FileRecord
 from inpart_ntfs.check.security import SECURITY_HEADER
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.directory import I30
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.fixups import apply_fixups, seal_fixups
 from inpart_ntfs.runs import byte_runs, encode
-from inpart_ntfs.structs import (
-    BPB,
-    FILE_NAME,
-    FILE_RECORD,
-    INDEX_BLOCK,
-    STANDARD_INFORMATION,
-    AttributeType,
-    Number,
-    field_offset,
-)
+from inpart_ntfs.structs import BPB, FILE_NAME, FILE_RECORD, INDEX_BLOCK, STANDARD_INFORMATION, field_offset
 from ntfsmaker import MATRIX, SMALL, Recipe, fill_folder, make_filled, make_partition, mounted
 
 RECIPE = Recipe("check", SMALL.cluster, size=8 << 20, entries=300, pieces=60, permissions=True)

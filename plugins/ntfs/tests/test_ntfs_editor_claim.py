@@ -16,10 +16,11 @@ from inpart.testing.powercut import Sample, run_power_cuts
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume, MemoryVolume, Volume
+from inpart_ntfs.codes import AttributeType, Number, VolumeFlag
 from inpart_ntfs.editor import NtfsEditor
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.files import Maker
-from inpart_ntfs.structs import VOLUME_INFORMATION, AttributeType, Number, VolumeFlag, field_offset
+from inpart_ntfs.structs import VOLUME_INFORMATION, field_offset
 from ntfsjudge import HIDDEN, contents, judge, mounted, run, snapshot, tolerable
 from ntfsmaker import ATTRIB, COMPRESSED, MATRIX, SMALL, Recipe, make_partition
 

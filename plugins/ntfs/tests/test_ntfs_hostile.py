@@ -17,12 +17,12 @@ from inpart.errors import FilesystemDamaged, InpartError
 from inpart.units import MIB
 from inpart.volume import MemoryVolume
 from inpart_ntfs.attributes import FileRecord
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.fixups import seal_fixups
 from inpart_ntfs.logfile import Log, log_state
 from inpart_ntfs.provider import NtfsProvider
 from inpart_ntfs.runs import encode
-from inpart_ntfs.structs import AttributeType, Number
 from ntfsmaker import SMALL, Recipe
 
 SECONDS = 60

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inpart.errors import FilesystemDamaged
 from inpart.volume import FileVolume
+from inpart_ntfs.codes import AttributeFlag, AttributeType
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.lznt1 import CHUNK, decompress
-from inpart_ntfs.structs import AttributeFlag, AttributeType
 from ntfsmaker import ATTRIB, COMPRESSED, Recipe, make_partition, mounted
 
 SONG = b"F# F# G A A G F# E D D E F# F# E E F# F# G A A G F# E D D E F# E D D E E F# D E F# G F# D E F# G F# E D E A "

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpart.volume import MemoryVolume
 from inpart_ntfs.attributes import parse_record
+from inpart_ntfs.codes import AttributeFlag, AttributeType, Number
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute, Numbers, load, new_draft
 from inpart_ntfs.editor.packing import Packed, pack
 from inpart_ntfs.editor.pieces import Geometry, differing
@@ -20,7 +21,6 @@ from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.listing import parse_attribute_list
 from inpart_ntfs.runs import HOLE, encode, joined
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import AttributeFlag, AttributeType, Number
 from ntfsmaker import MATRIX, Recipe
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]

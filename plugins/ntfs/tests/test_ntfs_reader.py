@@ -14,9 +14,10 @@ from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.extents import Extents
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume, MemoryVolume
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.provider import NtfsProvider
-from inpart_ntfs.structs import BPB, VOLUME_INFORMATION, AttributeType, Number, field_offset
+from inpart_ntfs.structs import BPB, VOLUME_INFORMATION, field_offset
 from ntfsjudge import mounted, ntfsclone_used, ntfsinfo_used, partclone_used, run
 from ntfsmaker import MATRIX, SMALL, Recipe, make_partition
 

@@ -15,12 +15,12 @@ from inpart.contracts import EntryType
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, UsageError
 from inpart.extents import Extents, Runs
 from inpart.volume import FileVolume, MemoryVolume
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.details import moment
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.names import UNITS, Upcase, unicode_rules
 from inpart_ntfs.reparse import WOF, tag_name, target_of
 from inpart_ntfs.runs import byte_runs
-from inpart_ntfs.structs import AttributeType, Number
 from ntfsmaker import ATTRIB, MATRIX, SMALL, Recipe, make_partition, mounted
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]

@@ -15,12 +15,12 @@ from inpart.extents import Extents, Runs
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import MemoryVolume
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.editor import NtfsEditor
 from inpart_ntfs.editor.ownership import fixed_clusters
 from inpart_ntfs.editor.vacate import Vacater
 from inpart_ntfs.runs import HOLE, byte_extents
-from inpart_ntfs.structs import AttributeType, Number
 from ntfsediting import Bench, some_region
 from ntfsjudge import mounted
 from ntfsmaker import MATRIX, SMALL, Recipe, fill_up, make_partition, populate

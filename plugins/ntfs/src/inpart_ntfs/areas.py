@@ -9,9 +9,9 @@ from inpart.errors import FilesystemDamaged, VolumeError
 from inpart.extents import Extents
 
 from inpart_ntfs.boot import Found
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.runs import byte_extents
-from inpart_ntfs.structs import AttributeType, Number
 
 _FILES = (
     ("mft-mirror", Number.MFT_MIRR, AttributeType.DATA, ""),

@@ -11,6 +11,7 @@ import numpy as np
 from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
+from inpart_ntfs.codes import AttributeFlag, AttributeType, RecordFlag
 from inpart_ntfs.runs import PROBLEMS, Problem, decode, decode_short
 from inpart_ntfs.structs import (
     ATTR_RECORD,
@@ -19,9 +20,6 @@ from inpart_ntfs.structs import (
     MAGIC_FILE,
     NON_RESIDENT_SIZE,
     RESIDENT_SIZE,
-    AttributeFlag,
-    AttributeType,
-    RecordFlag,
 )
 
 Numbers = NDArray[np.int64]

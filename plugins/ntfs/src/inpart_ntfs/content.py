@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT
 from inpart_ntfs.boot import Boot
+from inpart_ntfs.codes import AttributeFlag
 from inpart_ntfs.lznt1 import decompress
 from inpart_ntfs.runs import HOLE, LCN, VCN, byte_runs
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import AttributeFlag
 
 PIECE = MIB
 _LCN, _COUNT = LCN - VCN, LCN - VCN + 1

@@ -11,20 +11,14 @@ from inpart.errors import FilesystemDamaged
 from numpy.typing import NDArray
 
 from inpart_ntfs.arrays import gather
+from inpart_ntfs.codes import AttributeFlag, AttributeType, FileAttribute, RecordFlag
 from inpart_ntfs.content import read_stream
 from inpart_ntfs.mft import File, Mft
 from inpart_ntfs.names import as_text, shown
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.reparse import tag_name, tag_of, target_of, type_of
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import (
-    STANDARD_INFORMATION,
-    AttributeFlag,
-    AttributeType,
-    FileAttribute,
-    RecordFlag,
-    Struct,
-)
+from inpart_ntfs.structs import STANDARD_INFORMATION, Struct
 
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _LATEST = int((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).total_seconds()) * 10**7

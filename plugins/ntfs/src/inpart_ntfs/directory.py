@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT
 from inpart_ntfs.bitmap import edges
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType, FileAttribute, Namespace
 from inpart_ntfs.content import read_stream
 from inpart_ntfs.hashing import hash_units
 from inpart_ntfs.index import ROOT_HEADER, Entries, bounds, open_blocks, parse
 from inpart_ntfs.mft import File, Mft
 from inpart_ntfs.names import Upcase, shown
 from inpart_ntfs.runs import byte_runs
-from inpart_ntfs.structs import INDEX_ROOT, REFERENCE_MASK, AttributeType, FileAttribute, Namespace
+from inpart_ntfs.structs import INDEX_ROOT
 
 I30 = "$I30"
 WINDOW = MIB

@@ -7,10 +7,10 @@ from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
+from inpart_ntfs.codes import FIRST_USER, AttributeFlag, AttributeType, Number
 from inpart_ntfs.directory import DirectoryReader
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.runs import COUNT, HOLE, LCN, OWNER, VCN, byte_runs
-from inpart_ntfs.structs import FIRST_USER, AttributeFlag, AttributeType, Number
 
 SWAP_FILES = ("pagefile.sys", "swapfile.sys")
 HIBERNATION_FILE = "hiberfil.sys"

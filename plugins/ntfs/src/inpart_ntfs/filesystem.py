@@ -16,6 +16,7 @@ from inpart_ntfs.attributes import HINT
 from inpart_ntfs.bitmap import set_bits
 from inpart_ntfs.boot import Boot, find_boot
 from inpart_ntfs.check import check
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.details import whole
 from inpart_ntfs.directory import DirectoryReader
 from inpart_ntfs.dispensable import slack, swap_space
@@ -24,7 +25,6 @@ from inpart_ntfs.names import UPCASE_SIZE, Upcase
 from inpart_ntfs.owners import owners
 from inpart_ntfs.runs import byte_extents, byte_runs
 from inpart_ntfs.state import VolumeState, read_state
-from inpart_ntfs.structs import AttributeType, Number
 from inpart_ntfs.tree import Tree
 
 VERSIONS = ((1, 2), (3, 0), (3, 1))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpart_ntfs.arrays import gather, unit_rows
+from inpart_ntfs.codes import IndexFlag
 from inpart_ntfs.fixups import apply_fixups
 from inpart_ntfs.structs import (
     FILE_NAME,
@@ -18,7 +19,6 @@ from inpart_ntfs.structs import (
     INDEX_HEADER,
     INDEX_ROOT,
     MAGIC_INDX,
-    IndexFlag,
     Struct,
     field_offset,
 )

@@ -9,10 +9,10 @@ import numpy as np
 from inpart.errors import FilesystemDamaged, VolumeError
 
 from inpart_ntfs.attributes import parse_record
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType
 from inpart_ntfs.locating import attribute_list
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.records import Mask, Records
-from inpart_ntfs.structs import REFERENCE_MASK, AttributeType
 
 _KEPT = 1024
 _SHIFT = np.uint64(48)

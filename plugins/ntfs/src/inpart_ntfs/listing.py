@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from inpart.errors import FilesystemDamaged
 
 from inpart_ntfs.attributes import HINT
-from inpart_ntfs.structs import ATTR_LIST_ENTRY, REFERENCE_MASK
+from inpart_ntfs.codes import REFERENCE_MASK
+from inpart_ntfs.structs import ATTR_LIST_ENTRY
 
 _LIST_ENTRY = struct.Struct("<IHBBqQH")
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT, Attribute, FileRecord, parse_record
 from inpart_ntfs.boot import Boot
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType
 from inpart_ntfs.fixups import open_block
 from inpart_ntfs.listing import ListEntry, parse_attribute_list
 from inpart_ntfs.runs import byte_runs, contiguous
-from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, REFERENCE_MASK, AttributeType
+from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST
 
 Numbers = NDArray[np.int64]
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT, Attribute, FileRecord, attribute_title, parse_record
 from inpart_ntfs.boot import Boot
+from inpart_ntfs.codes import AttributeType
 from inpart_ntfs.fixups import apply_fixups, open_block
 from inpart_ntfs.listing import ListEntry
 from inpart_ntfs.locating import attribute_list, find_mft, require_base, sound_record
 from inpart_ntfs.records import Records
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import AttributeType
 
 Numbers = NDArray[np.int64]
 

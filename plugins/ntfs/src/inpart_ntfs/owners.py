@@ -9,11 +9,12 @@ from inpart.errors import FilesystemDamaged
 from inpart.extents import Extents
 from numpy.typing import NDArray
 
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType, Namespace, Number
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.names import shown
 from inpart_ntfs.runs import COUNT, HOLE, LCN, OWNER
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import FILE_NAME, REFERENCE_MASK, AttributeType, Namespace, Number
+from inpart_ntfs.structs import FILE_NAME
 
 MAX_DEPTH = 1000
 _KEPT = 100_000

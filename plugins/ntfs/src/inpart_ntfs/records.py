@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeFlag, AttributeType, RecordFlag
 from inpart_ntfs.runs import Decoded, decode
 from inpart_ntfs.structs import (
     ATTR_RECORD,
@@ -16,11 +17,7 @@ from inpart_ntfs.structs import (
     HEADER_SIZE_OLD,
     MAGIC_FILE,
     NON_RESIDENT_SIZE,
-    REFERENCE_MASK,
     RESIDENT_SIZE,
-    AttributeFlag,
-    AttributeType,
-    RecordFlag,
 )
 
 Numbers = NDArray[np.int64]

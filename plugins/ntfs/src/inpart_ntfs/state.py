@@ -8,12 +8,13 @@ import numpy as np
 from inpart.contracts import State
 from inpart.errors import FilesystemDamaged, VolumeError
 
+from inpart_ntfs.codes import AttributeType, Number, VolumeFlag
 from inpart_ntfs.content import read_stream
 from inpart_ntfs.directory import DirectoryReader
 from inpart_ntfs.dispensable import HIBERNATION_FILE
 from inpart_ntfs.logfile import Log, log_state
 from inpart_ntfs.mft import Mft
-from inpart_ntfs.structs import VOLUME_INFORMATION, AttributeType, Number, VolumeFlag
+from inpart_ntfs.structs import VOLUME_INFORMATION
 
 HIBERNATION_HEADER = 4096
 _ASLEEP = (b"hibr", b"HIBR", b"rstr", b"RSTR")

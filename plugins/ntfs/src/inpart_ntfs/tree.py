@@ -10,6 +10,7 @@ from inpart.contracts import Entry, EntryType
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, UsageError
 
 from inpart_ntfs.attributes import HINT
+from inpart_ntfs.codes import AttributeType, Number, RecordFlag
 from inpart_ntfs.content import read_stream
 from inpart_ntfs.details import Detail, describe, whole
 from inpart_ntfs.directory import I30, DirectoryReader, Folder
@@ -17,7 +18,6 @@ from inpart_ntfs.mft import File
 from inpart_ntfs.names import as_text
 from inpart_ntfs.reparse import FOREIGN, tag_name, tag_of
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import AttributeType, Number, RecordFlag
 
 MAX_DEPTH = 1000
 FIRST_LISTED = 16

@@ -7,16 +7,9 @@ from inpart.contracts import CLAIMS_DIRECTORY
 from inpart.errors import FilesystemDamaged
 
 from inpart_ntfs.attributes import FileRecord, parse_record
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType, FileAttribute, Number
 from inpart_ntfs.mft import Mft
-from inpart_ntfs.structs import (
-    FILE_NAME,
-    REFERENCE_MASK,
-    STANDARD_INFORMATION,
-    AttributeType,
-    FileAttribute,
-    Number,
-    field_offset,
-)
+from inpart_ntfs.structs import FILE_NAME, STANDARD_INFORMATION, field_offset
 
 _HIDDEN = FileAttribute.HIDDEN | FileAttribute.SYSTEM | FileAttribute.READONLY
 _ATTRIBUTES = field_offset(STANDARD_INFORMATION, "file_attributes")

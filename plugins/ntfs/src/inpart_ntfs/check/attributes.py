@@ -9,8 +9,9 @@ from inpart.contracts import Finding
 
 from inpart_ntfs.arrays import gather
 from inpart_ntfs.check.report import for_attributes, for_records
+from inpart_ntfs.codes import AttributeFlag, AttributeType, Namespace
 from inpart_ntfs.records import AttributeTable
-from inpart_ntfs.structs import FILE_NAME, AttributeFlag, AttributeType, Namespace, Struct
+from inpart_ntfs.structs import FILE_NAME, Struct
 
 _TYPES = tuple(int(kind) for kind in AttributeType if kind is not AttributeType.END)
 _RESIDENT = (

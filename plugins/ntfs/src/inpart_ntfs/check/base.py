@@ -10,8 +10,8 @@ from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 
 from inpart_ntfs.boot import parse_boot
 from inpart_ntfs.check.report import error, warning
+from inpart_ntfs.codes import Number
 from inpart_ntfs.mft import KEPT_EQUAL, MIRRORED
-from inpart_ntfs.structs import Number
 
 if TYPE_CHECKING:
     from inpart_ntfs.filesystem import NtfsFilesystem

@@ -18,9 +18,9 @@ from inpart_ntfs.check.records import check_ends, check_leftovers, check_records
 from inpart_ntfs.check.report import Mask, Numbers, error
 from inpart_ntfs.check.runs import RunPass
 from inpart_ntfs.check.security import SecurityPass
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType, Number, RecordFlag
 from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.records import Records
-from inpart_ntfs.structs import REFERENCE_MASK, AttributeType, Number, RecordFlag
 
 if TYPE_CHECKING:
     from inpart_ntfs.filesystem import NtfsFilesystem

@@ -13,10 +13,11 @@ from inpart_ntfs.arrays import Rows, gather
 from inpart_ntfs.check.nodes import RULES, Node, Rule, misplaced, nodes_of, sorting_units, uneven
 from inpart_ntfs.check.report import Mask, Numbers, error, for_attributes
 from inpart_ntfs.check.trees import Tree
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType, Number
 from inpart_ntfs.directory import I30, valid_block_size
 from inpart_ntfs.index import ROOT_HEADER, Entries, Parsed, bounds, parse
 from inpart_ntfs.records import AttributeTable
-from inpart_ntfs.structs import INDEX_ROOT, REFERENCE_MASK, AttributeType, Number
+from inpart_ntfs.structs import INDEX_ROOT
 
 if TYPE_CHECKING:
     from inpart_ntfs.check.census import Census

@@ -15,12 +15,13 @@ from inpart.volume import RunsVolume
 from inpart_ntfs.arrays import unit_rows
 from inpart_ntfs.attributes import attribute_title
 from inpart_ntfs.check.report import Numbers, error
+from inpart_ntfs.codes import REFERENCE_MASK, AttributeType
 from inpart_ntfs.hashing import Hashes, hash_units, mixed, unmatched
 from inpart_ntfs.listing import ListEntry, parse_attribute_list
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.runs import Problem, byte_runs
-from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, REFERENCE_MASK, AttributeType
+from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST
 
 if TYPE_CHECKING:
     from inpart_ntfs.check.census import Census

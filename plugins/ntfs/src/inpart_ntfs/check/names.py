@@ -12,18 +12,11 @@ from inpart_ntfs.arrays import gather, unit_rows
 from inpart_ntfs.check.abandoned import is_abandoned
 from inpart_ntfs.check.columns import Column
 from inpart_ntfs.check.report import Numbers, error, for_records, warning
+from inpart_ntfs.codes import FIRST_USER, REFERENCE_MASK, AttributeType, FileAttribute, Namespace, Number
 from inpart_ntfs.hashing import hash_units, mixed, unmatched
 from inpart_ntfs.index import Entries
 from inpart_ntfs.records import AttributeTable
-from inpart_ntfs.structs import (
-    FILE_NAME,
-    FIRST_USER,
-    REFERENCE_MASK,
-    AttributeType,
-    FileAttribute,
-    Namespace,
-    Number,
-)
+from inpart_ntfs.structs import FILE_NAME
 
 if TYPE_CHECKING:
     from inpart_ntfs.check.census import Census

@@ -8,8 +8,9 @@ import numpy as np
 from inpart.contracts import ENOUGH, Finding
 
 from inpart_ntfs.check.report import Mask, for_records, warning
+from inpart_ntfs.codes import FIRST_USER, RecordFlag
 from inpart_ntfs.records import AttributeTable, Records
-from inpart_ntfs.structs import FILE_RECORD, FIRST_USER, MAGIC_BAAD, MAGIC_FILE, RecordFlag, field_offset
+from inpart_ntfs.structs import FILE_RECORD, MAGIC_BAAD, MAGIC_FILE, field_offset
 
 _END_MARK = 8
 """Bytes of the mark behind the last attribute."""

@@ -11,10 +11,10 @@ from inpart.contracts import ENOUGH, Finding
 from inpart_ntfs.arrays import unit_rows
 from inpart_ntfs.attributes import attribute_title
 from inpart_ntfs.check.report import Mask, Numbers, error, for_attributes
+from inpart_ntfs.codes import AttributeFlag, Number
 from inpart_ntfs.hashing import hash_units
 from inpart_ntfs.records import AttributeTable
 from inpart_ntfs.runs import COUNT, HOLE, LCN, OWNER, PROBLEMS, Decoded, Problem
-from inpart_ntfs.structs import AttributeFlag, Number
 
 OWNER_COLUMN, TYPE, NAME, LOWEST, HIGHEST, ALLOCATED, COMPRESSED, STORED = range(8)
 """Columns of pieces; ALLOCATED and COMPRESSED are -1 where the piece does not say."""

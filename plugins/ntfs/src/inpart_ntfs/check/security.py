@@ -14,9 +14,10 @@ from inpart.volume import Volume
 
 from inpart_ntfs.arrays import gather
 from inpart_ntfs.check.report import error, warning
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.index import KEY, Entries
 from inpart_ntfs.records import AttributeTable
-from inpart_ntfs.structs import STANDARD_INFORMATION, AttributeType, Number, Struct
+from inpart_ntfs.structs import STANDARD_INFORMATION, Struct
 
 if TYPE_CHECKING:
     from inpart_ntfs.filesystem import NtfsFilesystem

@@ -14,6 +14,7 @@ from inpart.errors import UsageError
 from inpart.extents import Extents, Runs
 
 from inpart_ntfs.attributes import parse_record
+from inpart_ntfs.codes import AttributeType, Number, RecordFlag
 from inpart_ntfs.editor.clusters import NO_ROWS, Numbers, Room
 from inpart_ntfs.editor.drafts import Draft, load, new_draft
 from inpart_ntfs.editor.files import Maker, content, empty_index, entry_of, name_key, resized, stored_name
@@ -24,7 +25,7 @@ from inpart_ntfs.editor.packing import pack
 from inpart_ntfs.editor.pieces import END, numbered
 from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.editor.system import renew_front
-from inpart_ntfs.structs import FILE_RECORD, AttributeType, Number, RecordFlag, field_offset
+from inpart_ntfs.structs import FILE_RECORD, field_offset
 
 _BYTES_IN_USE = field_offset(FILE_RECORD, "bytes_in_use")
 

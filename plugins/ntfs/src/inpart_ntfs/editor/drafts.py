@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import Attribute, FileRecord
+from inpart_ntfs.codes import AttributeFlag, AttributeType, RecordFlag
 from inpart_ntfs.editor.pieces import Geometry, get_field, put_fields, units
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.runs import HOLE, encode
@@ -21,9 +22,6 @@ from inpart_ntfs.structs import (
     MAGIC_FILE,
     NON_RESIDENT_SIZE,
     RESIDENT_SIZE,
-    AttributeFlag,
-    AttributeType,
-    RecordFlag,
 )
 
 Numbers = NDArray[np.int64]

@@ -9,19 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from inpart.errors import UsageError
 
+from inpart_ntfs.codes import AttributeType, FileAttribute, Namespace
 from inpart_ntfs.directory import I30
 from inpart_ntfs.editor.clusters import Numbers, mapped
 from inpart_ntfs.editor.drafts import INDEXED, Draft, DraftAttribute
 from inpart_ntfs.editor.nodes import Entry, Node, pack_root
 from inpart_ntfs.runs import joined
-from inpart_ntfs.structs import (
-    FILE_NAME,
-    STANDARD_INFORMATION,
-    AttributeType,
-    FileAttribute,
-    Namespace,
-    field_offset,
-)
+from inpart_ntfs.structs import FILE_NAME, STANDARD_INFORMATION, field_offset
 
 ATTRIBUTES = FileAttribute.HIDDEN | FileAttribute.SYSTEM | FileAttribute.READONLY
 _EPOCH = 116444736000000000

@@ -11,6 +11,7 @@ from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.volume import RunsVolume
 from numpy.typing import NDArray
 
+from inpart_ntfs.codes import AttributeFlag, AttributeType, Number, RecordFlag
 from inpart_ntfs.directory import I30, valid_block_size
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute
@@ -21,7 +22,7 @@ from inpart_ntfs.editor.tree import ROOT, Tree
 from inpart_ntfs.fixups import apply_fixups
 from inpart_ntfs.names import Upcase
 from inpart_ntfs.runs import byte_runs
-from inpart_ntfs.structs import BLOCK, AttributeFlag, AttributeType, Number, RecordFlag
+from inpart_ntfs.structs import BLOCK
 
 _HINT = "run chkdsk on it first"
 _BARE_ROOT = Node(children=[0]).size

@@ -8,6 +8,7 @@ import numpy as np
 from inpart.contracts import Edits, Stage
 from inpart.extents import Extents, Runs
 
+from inpart_ntfs.codes import Number, RecordFlag
 from inpart_ntfs.editor.clusters import Numbers, Room
 from inpart_ntfs.editor.desk import desk_of
 from inpart_ntfs.editor.guard import check_editable
@@ -17,7 +18,7 @@ from inpart_ntfs.editor.sealing import sealed
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.runs import byte_runs
-from inpart_ntfs.structs import FILE_RECORD, Number, RecordFlag, field_offset
+from inpart_ntfs.structs import FILE_RECORD, field_offset
 
 _SEQUENCE = field_offset(FILE_RECORD, "sequence_number")
 _FLAGS = field_offset(FILE_RECORD, "flags")

@@ -11,6 +11,7 @@ from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents
 from inpart.units import MIB
 
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import DraftAttribute, load
 from inpart_ntfs.editor.mover import Mover
@@ -18,14 +19,7 @@ from inpart_ntfs.editor.packing import pack
 from inpart_ntfs.editor.streams import extend, length, lengthen_bitmap, put, required
 from inpart_ntfs.editor.system import SystemMover
 from inpart_ntfs.fixups import seal_fixups
-from inpart_ntfs.structs import (
-    BLOCK,
-    FILE_RECORD,
-    HEADER_SIZE_OLD,
-    MAGIC_FILE,
-    AttributeType,
-    Number,
-)
+from inpart_ntfs.structs import BLOCK, FILE_RECORD, HEADER_SIZE_OLD, MAGIC_FILE
 
 if TYPE_CHECKING:
     from inpart_ntfs.editor.ground import Ground

@@ -5,8 +5,8 @@ from __future__ import annotations
 from inpart.contracts import State
 from inpart.errors import FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported
 
+from inpart_ntfs.codes import VolumeFlag
 from inpart_ntfs.filesystem import NtfsFilesystem
-from inpart_ntfs.structs import VolumeFlag
 
 VERSIONS = ((1, 2), (3, 0), (3, 1))
 _HARMLESS = (

@@ -8,6 +8,7 @@ from inpart.contracts import CLAIMS_DIRECTORY, Claim, Stage
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, InpartError
 from inpart.extents import Runs
 
+from inpart_ntfs.codes import AttributeType, FileAttribute, Namespace, Number, RecordFlag
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import Draft, load
 from inpart_ntfs.editor.folder import Folder
@@ -17,15 +18,7 @@ from inpart_ntfs.editor.streams import rows_of_stream
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.runs import HOLE, byte_runs
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import (
-    STANDARD_INFORMATION,
-    AttributeType,
-    FileAttribute,
-    Namespace,
-    Number,
-    RecordFlag,
-    field_offset,
-)
+from inpart_ntfs.structs import STANDARD_INFORMATION, field_offset
 
 NAME = CLAIMS_DIRECTORY[1:].encode("utf-16-le")
 _ATTRIBUTES = field_offset(STANDARD_INFORMATION, "file_attributes")

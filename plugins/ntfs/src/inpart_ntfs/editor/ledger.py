@@ -16,12 +16,12 @@ from inpart.extents import Extents
 from inpart.volume import RunsVolume
 
 from inpart_ntfs.bitmap import windows
+from inpart_ntfs.codes import FIRST_USER, AttributeType, Number
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.growth import grow
 from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.streams import Stream
-from inpart_ntfs.structs import FIRST_USER, AttributeType, Number
 
 if TYPE_CHECKING:
     from inpart_ntfs.editor.ground import Ground

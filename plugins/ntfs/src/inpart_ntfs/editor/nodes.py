@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from inpart.errors import FilesystemDamaged
 
+from inpart_ntfs.codes import REFERENCE_MASK, IndexFlag
 from inpart_ntfs.fixups import seal_fixups
 from inpart_ntfs.structs import (
     BLOCK,
@@ -16,8 +17,6 @@ from inpart_ntfs.structs import (
     INDEX_HEADER,
     INDEX_ROOT,
     MAGIC_INDX,
-    REFERENCE_MASK,
-    IndexFlag,
     field_offset,
 )
 

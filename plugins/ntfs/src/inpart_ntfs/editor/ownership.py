@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import HINT
 from inpart_ntfs.bitmap import windows
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.leftovers import Leftovers
 from inpart_ntfs.mft import Mft
 from inpart_ntfs.records import Records
 from inpart_ntfs.runs import COUNT, HOLE, LCN, OWNER, Problem, byte_extents
-from inpart_ntfs.structs import AttributeType, Number
 
 Numbers = NDArray[np.int64]
 

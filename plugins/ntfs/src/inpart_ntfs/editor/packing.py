@@ -10,11 +10,12 @@ import numpy as np
 from inpart.errors import FilesystemUnsupported, NoSpace
 from numpy.typing import NDArray
 
+from inpart_ntfs.codes import AttributeType
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute, empty_header
 from inpart_ntfs.editor.parting import in_place, parted
 from inpart_ntfs.editor.pieces import Geometry, Piece, differing, list_value, record_image
 from inpart_ntfs.editor.planning import LIST_PAIRS, Plan, Planner
-from inpart_ntfs.structs import NON_RESIDENT_SIZE, AttributeType
+from inpart_ntfs.structs import NON_RESIDENT_SIZE
 
 Numbers = NDArray[np.int64]
 Entry = tuple[Piece, int]

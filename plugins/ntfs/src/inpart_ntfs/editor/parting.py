@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpart_ntfs.attributes import Attribute
+from inpart_ntfs.codes import AttributeType
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute
 from inpart_ntfs.editor.pieces import Geometry, Piece, differing, record_image, room_in
 from inpart_ntfs.editor.splitting import piece_of
-from inpart_ntfs.structs import AttributeType
 
 Numbers = NDArray[np.int64]
 

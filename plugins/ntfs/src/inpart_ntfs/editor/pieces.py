@@ -10,15 +10,8 @@ import numpy as np
 from inpart.errors import FilesystemUnsupported
 
 from inpart_ntfs.attributes import Attribute
-from inpart_ntfs.structs import (
-    ATTR_LIST_ENTRY,
-    ATTR_RECORD,
-    BLOCK,
-    FILE_RECORD,
-    AttributeType,
-    Struct,
-    field_offset,
-)
+from inpart_ntfs.codes import AttributeType
+from inpart_ntfs.structs import ATTR_LIST_ENTRY, ATTR_RECORD, BLOCK, FILE_RECORD, Struct, field_offset
 
 END = AttributeType.END.to_bytes(4, "little") + bytes(4)
 INSTANCE = field_offset(ATTR_RECORD, "instance")

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from inpart.errors import FilesystemUnsupported
 
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.editor.drafts import Draft
 from inpart_ntfs.editor.parting import Item, Parted
 from inpart_ntfs.editor.pieces import END, Geometry, Piece, entry_size, room_in
 from inpart_ntfs.editor.splitting import fitting, piece_of
-from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, NON_RESIDENT_SIZE, RESIDENT_SIZE, AttributeType, Number
+from inpart_ntfs.structs import MAX_ATTRIBUTE_LIST, NON_RESIDENT_SIZE, RESIDENT_SIZE
 
 LIST_PAIRS = 64
 """Bytes kept for the run list of a non-resident attribute list."""

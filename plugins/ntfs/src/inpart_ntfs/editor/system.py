@@ -11,6 +11,7 @@ from inpart.units import KIB
 from inpart.volume import RunsVolume
 
 from inpart_ntfs.attributes import parse_record
+from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.editor.drafts import Draft, DraftAttribute, cut_rows, load
 from inpart_ntfs.editor.mover import Move, Mover
 from inpart_ntfs.editor.packing import Packed, pack
@@ -19,7 +20,7 @@ from inpart_ntfs.editor.rewriting import ReservedSupply, give_back
 from inpart_ntfs.editor.sealing import sealed
 from inpart_ntfs.mft import MIRRORED
 from inpart_ntfs.runs import byte_runs
-from inpart_ntfs.structs import BPB, OEM_ID, AttributeType, Number, field_offset
+from inpart_ntfs.structs import BPB, OEM_ID, field_offset
 
 if TYPE_CHECKING:
     from inpart_ntfs.editor.ground import Ground

@@ -10,6 +10,7 @@ from inpart.contracts import Edits, Stage, Vacated, require_room
 from inpart.errors import NoSpace
 from inpart.extents import Extents
 
+from inpart_ntfs.codes import FIRST_USER, Number
 from inpart_ntfs.editor.clusters import Room
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.ground import Ground
@@ -17,7 +18,6 @@ from inpart_ntfs.editor.mover import Mover
 from inpart_ntfs.editor.ownership import Memory, Owners, find_owners, fixed_clusters
 from inpart_ntfs.editor.system import SYSTEM, SystemMover
 from inpart_ntfs.mft import KEPT_EQUAL
-from inpart_ntfs.structs import FIRST_USER, Number
 
 _MAX_HOLES = 1 << 18
 _SMALL = 8
