@@ -14,7 +14,17 @@ from inpart.plugins import CONTRACTS, OLDEST_API_VERSION
 ROOT = Path(__file__).parent.parent
 MANUAL = (ROOT / "docs/PLUGINS.md").read_text()
 HOOKS = [name for name in vars(hookspecs) if name.startswith("inpart_")]
-KITS = ("kit", "reader_kit", "tree_kit", "editor_kit", "encoding_kit", "layout_kit", "aid_kit", "cut_kit")
+KITS = (
+    "kit",
+    "reader_kit",
+    "tree_kit",
+    "editor_kit",
+    "encoding_kit",
+    "storing_kit",
+    "layout_kit",
+    "aid_kit",
+    "cut_kit",
+)
 CLASSES = (
     contracts.FilesystemProvider,
     contracts.Filesystem,

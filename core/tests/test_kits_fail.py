@@ -38,7 +38,7 @@ def run(kit: type[ProviderKit], number: str, folder: Path) -> BaseException | No
 
 
 def test_every_behaviour_has_a_breaker() -> None:
-    kits = ("kit", "reader_kit", "tree_kit", "editor_kit", "encoding_kit", "layout_kit", "aid_kit")
+    kits = ("kit", "reader_kit", "tree_kit", "editor_kit", "encoding_kit", "storing_kit", "layout_kit", "aid_kit")
     numbers: set[str] = set()
     for name in kits:
         for _, kit in inspect.getmembers(importlib.import_module(f"inpart.testing.{name}"), inspect.isclass):

@@ -171,3 +171,30 @@ def committed(stores: Sequence[Store]) -> dict[bytes, tuple[Store, StoredImage]]
         for image in store.images
         if image.state == "committed"
     }
+
+
+def stream_size(ground: Ground, share: int) -> int:
+    """A stream of this size fits ``share`` times into the free clusters, with room for tables."""
+    return ground.free.total // (share + 1) - ground.free.total // 64
+
+
+def image_of(ground: Ground, number: int) -> tuple[ImageSummary, bytes]:
+    """Summary and stream of an image, others for each number."""
+    stream = random.Random(f"{number} {ground.geometry.size}").randbytes(ground.geometry.size // 13 + 1777 * number)
+    return summary_for(number, stream), stream
+
+
+def only_image(stores: Sequence[Store], method: SearchMethod) -> tuple[Store, StoredImage]:
+    """The one image that was committed."""
+    found = list(committed(stores).values())
+    assert len(found) == 1, f"L3: {method} finds {len(found)} committed images instead of one"
+    return found[0]
+
+
+def expect_stream(volume: Volume, stream: bytes, behaviour: str) -> None:
+    """Read a stream in pieces and compare it."""
+    assert volume.size == len(stream), f"{behaviour}: the stream has {volume.size} bytes, not {len(stream)}"
+    at = 0
+    for piece in pieces_of(stream):
+        assert volume.read(at, len(piece)) == piece, f"{behaviour}: {len(piece)} bytes at {at} of the stream differ"
+        at += len(piece)
