@@ -100,7 +100,7 @@ class FilesystemTreeKit(FilesystemReaderKit):
                 assert b"".join(tree.read(path, offset, length)) == expected, f"T6: {path} {offset} {length}"
 
     def test_t7_runs_hold_the_content(self, variant: str) -> None:
-        """T7: runs are whole, allocated clusters in file order, of one file only, with its bytes; content is all of them."""
+        """T7: runs are whole, allocated clusters in file order, of one file, with its bytes; content is all of them."""
         specimen = self.specimen(variant)
         volume = specimen.frozen()
         tree = self.tree(volume)
