@@ -137,7 +137,7 @@ class _Job:
         scope = scope_of(self.mounted, self.options.selection)
         estimate = self.estimate(scope).kept_small(self.options.selection)
         placement = place_image(self.session, self.mounted, self.located.stores, layout, estimate)
-        vacated = (self.mounted.filesystem.allocated() & placement.plan.vacate).total
+        vacated = self.in_the_way(placement)
         report = self.report(estimate, scope, placement.layout.name, placement.plan.summary, vacated)
         if self.options.dry_run:
             return report
@@ -153,9 +153,13 @@ class _Job:
             if larger.plan.capacity <= placement.plan.capacity:
                 raise
             self.session.warn("the image is larger than its sample made expect: it starts again, with more room")
+            report = replace(report, vacated=report.vacated + self.in_the_way(larger), plan=larger.plan.summary)
             image = self.store(larger)
         stored = read_back_store(self.session, self.mounted, self.image_id)
         return replace(_made(report, image), extents=[(start, end - start) for start, end in stored.extents])
+
+    def in_the_way(self, placement: Placement) -> int:
+        return (self.mounted.filesystem.allocated() & placement.plan.vacate).total
 
     def store(self, placement: Placement) -> WrittenImage:
         """Raises NoSpace if the image does not fit into its place; nothing of it is left then but moved files."""

@@ -9,7 +9,7 @@ from inpart.errors import FilesystemUnsupported, NoSpace
 from inpart.operations.estimate import estimate_stream
 from inpart.operations.images import open_reader
 from inpart.operations.partition import open_as_it_is, open_healthy, open_stores
-from inpart.operations.placing import plan_placement
+from inpart.operations.placing import place_image
 from inpart.operations.scope import scope_of
 from inpart.operations.selection import Selection
 from inpart.operations.session import Session
@@ -54,7 +54,7 @@ def forecast(session: Session, address: str, selection: Selection, parent: str |
         free = editor.free() if isinstance(editor, FilesystemEditor) else scope.used.complement(0, 0)
         must_move, fits = 0, True
         try:
-            plan = plan_placement(session, mounted, located.stores, session.policy.layout, size).plan
+            plan = place_image(session, mounted, located.stores, session.policy.layout, size).plan
             must_move = (mounted.filesystem.allocated() & plan.vacate).total
             verdict = plan.summary
         except (NoSpace, FilesystemUnsupported) as error:

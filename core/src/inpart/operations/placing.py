@@ -9,6 +9,7 @@ from typing import Protocol
 from inpart.contracts import Claim, FilesystemEditor, ImageSummary, Layout, Plan, PlanRequest, Store, StoreWriter
 from inpart.errors import NoSpace
 from inpart.extents import Extents, Runs
+from inpart.operations.estimate import Estimate
 from inpart.operations.journals import JOURNAL
 from inpart.operations.partition import Mounted
 from inpart.operations.session import Session, uninterruptible
@@ -65,6 +66,19 @@ def plan_placement(
     placement = Placement(layout, store, layout.plan(request, store))
     _rehearse_claim(mounted, placement.plan)
     return placement
+
+
+def place_image(
+    session: Session, mounted: Mounted, stores: tuple[Store, ...], layout_name: str, estimate: Estimate
+) -> Placement:
+    """Where an image would go: room for the worst case, or for what is likely where files have to move for it.
+
+    To move gigabytes for room that is not used costs more than to start again when the sample misled the estimate.
+    """
+    placement = plan_placement(session, mounted, stores, layout_name, estimate)
+    if not placement.plan.vacate:
+        return placement
+    return plan_placement(session, mounted, stores, layout_name, estimate.likely())
 
 
 def _occupied(stores: tuple[Store, ...]) -> Extents:
