@@ -56,14 +56,14 @@ Call = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A FAT32 partition with two images."""
+    """A FAT32 partition with two images, of which neither can lend the other one what is damaged."""
     folder = tmp_path_factory.mktemp("made")
     card = folder / "card.img"
-    content = np.random.default_rng(5).integers(0, 256, NOISE, dtype=np.uint8).tobytes()
-    (folder / "noise").write_bytes(content)
     subprocess.run(["mkfs.fat", "-F", "32", "-n", "CARD", "-C", card, "65536"], check=True, capture_output=True)
-    subprocess.run(["mcopy", "-i", card, folder / "noise", "::/noise"], check=True)
-    for name, kind in (("shipped", "factory"), ("monday", "user")):
+    for name, kind, seed in (("shipped", "factory", 4), ("monday", "user", 5)):
+        content = np.random.default_rng(seed).integers(0, 256, NOISE, dtype=np.uint8).tobytes()
+        (folder / "noise").write_bytes(content)
+        subprocess.run(["mcopy", "-o", "-i", card, folder / "noise", "::/noise"], check=True)
         assert run_cli(["create", str(card), "--name", name, "--kind", kind]) == ExitCode.DONE
     return folder
 
@@ -184,6 +184,28 @@ def test_a_flipped_bit_is_an_integrity_failure(call: Call, card: str) -> None:
     assert incomplete["lost_bytes"] == CHUNK
     whole = call("restore", card, "shipped", "--allow-incomplete")
     assert (whole["lost_bytes"], whole["affected"]) == (0, [])
+
+
+def test_whole_images_in_a_wreck_are_told_from_a_whole_partition(call: Call, card: str) -> None:
+    def overwrite(at: int, data: bytes) -> None:
+        with open(card, "r+b") as file:
+            file.seek(at)
+            file.write(data)
+
+    def codes() -> list[tuple[str, str]]:
+        verified = call("verify", card)
+        assert (verified["ok"], verified["checked"]) == (True, ["shipped", "monday"])
+        return [(finding["severity"], finding["code"]) for finding in verified["findings"]]
+
+    reserved, hard_error = 32 * 512, (0x0BFFFFFF).to_bytes(4, "little")
+    overwrite(reserved + 4, hard_error)
+    assert codes() == [("note", "filesystem.errors")]
+    hint = call("repair", card, code=ExitCode.FILESYSTEM)["error"]["hint"]
+    assert "inpart restore" in hint
+    assert "--allow" not in hint
+    assert "--allow-errors" in call("create", card, "--name", "x", code=ExitCode.FILESYSTEM)["error"]["hint"]
+    overwrite(0, bytes(4 << 20))
+    assert codes() == [("note", "filesystem.unreadable")]
 
 
 def test_no_such_image(call: Call, card: str, made: Path, tmp_path: Path) -> None:

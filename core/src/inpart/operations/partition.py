@@ -56,7 +56,7 @@ def edit(provider: FilesystemProvider, volume: Volume) -> FilesystemEditor:
     )
 
 
-def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = ()) -> Mounted:
+def open_healthy(session: Session, volume: Volume, allowed: Collection[State] | None = None) -> Mounted:
     """The file system of ``volume``, checked, for making an image of it.
 
     Raises FilesystemDamaged with what the check found, and what ``open_clean`` raises.
@@ -66,19 +66,28 @@ def open_healthy(session: Session, volume: Volume, allowed: Collection[State] = 
     return mounted
 
 
-def open_clean(session: Session, volume: Volume, allowed: Collection[State] = ()) -> Mounted:
-    """The file system of ``volume``, not checked. Raises FilesystemUnclean for a state that is not in ``allowed``."""
+def open_clean(session: Session, volume: Volume, allowed: Collection[State] | None = None) -> Mounted:
+    """The file system of ``volume``, not checked. Raises FilesystemUnclean for a state that is not in ``allowed``.
+
+    None stands for callers that nobody can tell to allow one.
+    """
     provider, filesystem = _recognised(session, volume)
     for note in filesystem.info.notes:
         session.warn(note)
     state = filesystem.info.state
-    if state is not State.CLEAN and state not in allowed:
-        raise FilesystemUnclean(
-            f"{volume.name}: the file system {UNCLEAN[state]}",
-            hint=f"mount and unmount it, or check it, with its own tools; --allow-{state.value} makes the image all "
-            "the same, with some file systems only together with --to FILE",
-        )
+    if state is not State.CLEAN and state not in (allowed or ()):
+        raise FilesystemUnclean(f"{volume.name}: the file system {UNCLEAN[state]}", hint=_ways_out(state, allowed))
     return Mounted(volume, provider, filesystem)
+
+
+def _ways_out(state: State, allowed: Collection[State] | None) -> str:
+    hint = "mount and unmount it, or check it, with its own tools"
+    if allowed is None:
+        return f"{hint}; `inpart restore` brings back an image of it"
+    return (
+        f"{hint}; --allow-{state.value} makes the image all the same, with some file systems only together with "
+        "--to FILE"
+    )
 
 
 def open_as_it_is(session: Session, volume: Volume) -> Mounted:

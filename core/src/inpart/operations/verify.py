@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inpart.contracts import Finding, Severity
-from inpart.errors import InpartError, NoImageFound
+from inpart.contracts import Finding, Severity, State
+from inpart.errors import FilesystemError, InpartError, IntegrityError, NoImageFound, UsageError, VolumeError
 from inpart.image import ImageReader, damaged_extents, is_image_stream
 from inpart.operations.affected import files_hit
 from inpart.operations.check import check_filesystem, is_sound
+from inpart.operations.filesystems import UNCLEAN, find_filesystem
 from inpart.operations.images import open_reader, opened_image
 from inpart.operations.journals import unfinished
 from inpart.operations.protection import unprotected
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY, FoundImage, Located, locate
 from inpart.partitions import Target, open_target
+from inpart.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def verify(session: Session, address: str, wanted: str | None = None, level: str
         findings = list(_of_stores(session, target, located))
         if not chosen and not findings:
             raise located.nothing()
+        findings += _of_live(session, target.volume)
         for one in chosen:
             findings += _of_image(session, target, located, one, level)
         return VerifyReport(is_sound(tuple(findings)), tuple(findings), tuple(one.summary.name for one in chosen))
@@ -61,6 +64,21 @@ def _of_stores(session: Session, target: Target, located: Located) -> Iterator[F
     sentence = unfinished(session, target.volume, located.stores)
     if sentence is not None:
         yield Finding(Severity.ERROR, "transaction.unfinished", target.volume.name, sentence)
+
+
+def _of_live(session: Session, volume: Volume) -> Iterator[Finding]:
+    """Images may be whole where the partition is a wreck: nobody must take one for the other."""
+    advice = "`inpart restore` brings it back"
+    try:
+        state = find_filesystem(session, volume).open(volume).info.state
+    except (FilesystemError, IntegrityError, UsageError, VolumeError):
+        yield Finding(
+            Severity.NOTE, "filesystem.unreadable", volume.name, f"it holds no readable file system; {advice}"
+        )
+        return
+    if state is State.ERRORS:
+        message = f"the file system {UNCLEAN[state]}, `inpart verify --level fs` says which; {advice}"
+        yield Finding(Severity.NOTE, "filesystem.errors", volume.name, message)
 
 
 def _of_image(session: Session, target: Target, located: Located, found: FoundImage, level: str) -> Iterator[Finding]:
