@@ -10,11 +10,13 @@ import numpy as np
 from inpart.errors import FilesystemDamaged
 from inpart.units import MIB
 from inpart.volume import Volume
+from numpy.typing import NDArray
 
 from inpart_ext.bitmaps import read_blocks
 from inpart_ext.entries import Slots, parse_blocks
 from inpart_ext.inodes import Inodes, InodeTable
 from inpart_ext.mapping import map_inodes
+from inpart_ext.nodes import Pieces
 from inpart_ext.structs import I_BLOCK_OFFSET, INLINE_DATA_FL, S_IFDIR
 from inpart_ext.xattr import inline_place
 
@@ -24,6 +26,7 @@ INLINE_START = 4
 _KEPT = 8
 
 _T = TypeVar("_T")
+Numbers = NDArray[np.int64]
 
 
 class DirEntry(NamedTuple):
@@ -84,7 +87,7 @@ class DirectoryReader:
             for name, (target, kind, at, length) in zip(used.names(), numbers, strict=True):
                 yield DirEntry(target, name, kind, at, length)
 
-    def slots(self, inode: Inodes) -> Iterator[tuple[Slots, np.ndarray[tuple[int], np.dtype[np.int64]]]]:
+    def slots(self, inode: Inodes) -> Iterator[tuple[Slots, Numbers]]:
         """All records of one directory, window by window, each with the byte of the volume at which its blocks start.
 
         Raises FilesystemDamaged if the inode is no directory.
@@ -95,15 +98,13 @@ class DirectoryReader:
             yield from self._inline(inode)
             return
         size = self.superblock.block_size
-        pieces = map_inodes(self.volume, inode).pieces
-        blocks = np.repeat(pieces.physical - np.cumsum(pieces.length) + pieces.length, pieces.length)
-        blocks = blocks + np.arange(len(blocks))
+        blocks = block_numbers(map_inodes(self.volume, inode).pieces)
         step = max(1, WINDOW // size)
         for start in range(0, len(blocks), step):
             window = blocks[start : start + step]
             yield parse_blocks(read_blocks(self.volume, size, window)), window * size
 
-    def _inline(self, inode: Inodes) -> Iterator[tuple[Slots, np.ndarray[tuple[int], np.dtype[np.int64]]]]:
+    def _inline(self, inode: Inodes) -> Iterator[tuple[Slots, Numbers]]:
         raw, base = inode.raw[0].tobytes(), int(inode.places[0])
         rest, length = inline_place(raw)
         first = I_BLOCK_OFFSET + INLINE_START
@@ -116,6 +117,12 @@ class DirectoryReader:
         """The parent of an inline directory."""
         raw = inode.raw[0, I_BLOCK_OFFSET : I_BLOCK_OFFSET + INLINE_START].tobytes()
         return int.from_bytes(raw, "little")
+
+
+def block_numbers(pieces: Pieces) -> Numbers:
+    """Every block of the pieces, one by one."""
+    first = np.repeat(pieces.physical - np.cumsum(pieces.length) + pieces.length, pieces.length)
+    return np.asarray(first + np.arange(len(first)), dtype=np.int64)
 
 
 def _keep(kept: OrderedDict[int, _T], number: int, value: _T) -> None:

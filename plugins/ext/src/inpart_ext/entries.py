@@ -72,37 +72,39 @@ class Slots:
 def parse_blocks(data: NDArray[np.uint8]) -> Slots:
     """The records of blocks, shape (n, block size), in order of block and place.
 
-    The chains are followed by doubling: after k steps every record at a distance below 2^k has been reached.
+    The chains of all blocks are followed at the same time, one record of each in a step.
     """
-    count, size = data.shape
-    units = size // UNIT
-    record = _record_lengths(data, units)
-    place = np.arange(units, dtype=np.int32)
-    lengths = np.full((count, units), 0, dtype=np.int32)
-    lengths[:, :-1] = data[:, 6::UNIT]
-    good = (record >= MIN_RECORD) & (record % UNIT == 0) & (record >= HEADER + lengths)
-    good &= place * UNIT + record <= size
-    follow = np.full((count, units + 1), units, dtype=np.int32)
-    follow[:, :units] = np.where(good, place + record // UNIT, units)
-    reached = np.zeros((count, units + 1), dtype=bool)
-    reached[:, 0] = True
-    for _ in range((size // MIN_RECORD).bit_length()):
-        row, column = np.nonzero(reached)
-        reached[row, follow[row, column]] = True
-        follow = np.take_along_axis(follow, follow, axis=1)
-    row, column = np.nonzero(reached[:, :units])
-    sound = good[row, column]
-    offset = column.astype(np.int64) * UNIT
-    lengths_found = record[row, column].astype(np.int64)
-    return Slots(data, row[sound], offset[sound], lengths_found[sound], row[~sound], offset[~sound])
+    size = data.shape[1]
+    flat = np.ascontiguousarray(data).reshape(-1)
+    row = np.arange(len(data), dtype=np.int64)
+    offset = np.zeros(len(data), dtype=np.int64)
+    sound, broken = [_none(3)], [_none(2)]
+    while len(row):
+        record, good = _records(flat, size, row, offset)
+        broken.append(np.stack([row[~good], offset[~good]]))
+        row, offset, record = row[good], offset[good], record[good]
+        sound.append(np.stack([row, offset, record]))
+        offset = offset + record
+        row, offset = row[offset < size], offset[offset < size]
+    return Slots(data, *_in_order(sound), *_in_order(broken))
 
 
-def _record_lengths(data: NDArray[np.uint8], units: int) -> NDArray[np.int32]:
-    """rec_len as if a record started at each unit of each block; 0 for the last unit, where none fits."""
-    record = np.zeros((len(data), units), dtype=np.int32)
-    record[:, :-1] = np.ascontiguousarray(data).view("<u2")[:, 2::2]
-    if data.shape[1] >= _LARGEST_BLOCK:
-        whole = (record == 0) | (record == 0xFFFF)
-        whole[:, -1] = False
-        record = np.where(whole, _LARGEST_BLOCK, (record & 0xFFFC) | (record & 3) << 16)
-    return record
+def _records(flat: NDArray[np.uint8], size: int, row: Numbers, offset: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
+    """rec_len of the records at these places, and which of them can be."""
+    fits = offset <= size - MIN_RECORD
+    start = (row * size + offset) * fits
+    record = flat.view("<u2")[start // 2 + 2].astype(np.int64)
+    if size >= _LARGEST_BLOCK:
+        record = np.where((record == 0) | (record == 0xFFFF), _LARGEST_BLOCK, (record & 0xFFFC) | (record & 3) << 16)
+    good = fits & (record % UNIT == 0) & (record >= np.maximum(MIN_RECORD, HEADER + flat[start + 6].astype(np.int64)))
+    return record, good & (offset + record <= size)
+
+
+def _in_order(parts: list[Numbers]) -> Numbers:
+    """Columns of row, offset and more, ordered by row and offset."""
+    whole = np.concatenate(parts, axis=1)
+    return whole[:, np.lexsort((whole[1], whole[0]))]
+
+
+def _none(columns: int) -> Numbers:
+    return np.empty((columns, 0), dtype=np.int64)
