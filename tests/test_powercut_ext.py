@@ -21,8 +21,8 @@ from inpart_ext.editor import ExtEditor
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        ext("ext2", "-t ext2 -b 1024 -N 64", 3),
-        ext("ext3", "-t ext3 -b 1024 -N 64", 5),
+        ext("ext2", "-t ext2 -b 1024 -N 128", 3),
+        ext("ext3", "-t ext3 -b 1024 -N 128", 5),
         ext("ext4", "-t ext4 -b 1024 -g 1024 -N 128 -O ^has_journal", 6),
     )
 }
@@ -38,7 +38,7 @@ class TestExt(PowerCutKit):
             (root / "filler").write_bytes(bytes(int(RECIPES[variant].size * 0.6)))
             put_files(root, files)
             (root / "filler").unlink()
-        return files | self._at_the_end(path) if variant == "ext4" else files
+        return files | self._at_the_end(path)
 
     def _at_the_end(self, path: Path) -> dict[str, bytes]:
         """Fill the partition with files, and keep those whole ones that lie at its end."""
