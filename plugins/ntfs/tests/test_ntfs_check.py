@@ -14,7 +14,7 @@ from inpart.contracts import Severity
 from inpart.errors import FilesystemError, UsageError
 from inpart.volume import FileVolume, MemoryVolume
 from inpart_ntfs.attributes import Attribute, FileRecord
-from inpart_ntfs.check.security import SECURITY_HEADER
+from inpart_ntfs.check.security import SECURITY_HEADER, descriptor_hash
 from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.directory import I30
 from inpart_ntfs.filesystem import NtfsFilesystem
@@ -526,6 +526,54 @@ def _descriptor_copy(bench: Bench) -> None:
     bench.flip(place + SECURITY_HEADER.itemsize + 5)
 
 
+def _descriptor_owner(bench: Bench) -> None:
+    """An owner that is no SID, with the hash that belongs to it everywhere."""
+    stream = bench.mft.metadata(Number.SECURE, DATA, "$SDS")
+    raw = bytearray(bench.mft.content(stream).read(0, 512))
+    size = SECURITY_HEADER.itemsize
+    header = np.frombuffer(bytes(raw[:size]), dtype=SECURITY_HEADER)[0]
+    length = int(header["length"])
+    raw[size + int.from_bytes(raw[size + 4 : size + 8], "little") + 1] = 200
+    new = descriptor_hash(bytes(raw[size:length])).to_bytes(4, "little")
+    old, raw[:4] = bytes(raw[:4]), new
+    runs = byte_runs(stream.rows, bench.boot.cluster_size)
+    for at in (0, 256 << 10):
+        bench.poke(runs.slice(at, 512).extents().start, bytes(raw[:length]))
+    for name in ("$SII", "$SDH"):
+        root = bench.attribute(Number.SECURE, ROOT_TYPE, name)
+        bench.value(root, 0, root.value.replace(old, new))
+
+
+def _hash_index(bench: Bench) -> None:
+    root = bench.attribute(Number.SECURE, ROOT_TYPE, "$SDH")
+    bench.value(root, 32 + 16 + 8 + 8, b"\x99")
+
+
+def _binary_order(bench: Bench) -> None:
+    """The ids of $SII, descending if their bytes are what counts."""
+    root = bench.attribute(Number.SECURE, ROOT_TYPE, "$SII")
+    bench.value(root, 4, bytes(4))
+    bench.value(root, 32 + 16, b"\xff")
+
+
+def _types(bench: Bench) -> bytes:
+    return bench.mft.content(bench.mft.metadata(Number.ATTR_DEF)).read(0, 2560)
+
+
+def _type_order(bench: Bench) -> None:
+    raw, place = _types(bench), bench.fs.runs("/$AttrDef").extents().start
+    bench.poke(place, raw[160:320] + raw[:160])
+
+
+def _type_name(bench: Bench) -> None:
+    bench.flip(bench.fs.runs("/$AttrDef").extents().start + 2)
+
+
+def _type_missing(bench: Bench) -> None:
+    raw, place = _types(bench), bench.fs.runs("/$AttrDef").extents().start
+    bench.poke(place, raw[160:] + bytes(160))
+
+
 def _security_id(bench: Bench) -> None:
     at = field_offset(STANDARD_INFORMATION, "security_id")
     bench.value(bench.attribute(TINY, INFORMATION), at, (4711).to_bytes(4, "little"))
@@ -622,6 +670,12 @@ DAMAGE: dict[str, tuple[Callable[[Bench], None], str]] = {
     "extension record of another": (_extension_base, "ntfs.extension"),
     "extension record deleted": (_extension_deleted, "ntfs.attribute-list"),
     "security descriptor": (_descriptor, "ntfs.security"),
+    "owner in a descriptor": (_descriptor_owner, "ntfs.security"),
+    "index of hashes": (_hash_index, "ntfs.security"),
+    "order of bytes": (_binary_order, "ntfs.index-order"),
+    "order of types": (_type_order, "ntfs.attr-def"),
+    "name of a type": (_type_name, "ntfs.attr-def"),
+    "type that is missing": (_type_missing, "ntfs.attr-def"),
     "copy of a security descriptor": (_descriptor_copy, "ntfs.security-copy"),
     "security id": (_security_id, "ntfs.security-id"),
     "dirty flag": (_dirty, "ntfs.state"),

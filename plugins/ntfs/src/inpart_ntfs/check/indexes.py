@@ -22,8 +22,6 @@ from inpart_ntfs.structs import INDEX_ROOT
 if TYPE_CHECKING:
     from inpart_ntfs.check.census import Census
 
-SII = "$SII"
-"""The index of security ids in $Secure."""
 _SMALLEST = INDEX_ROOT.itemsize + 16
 
 Judged = Generator[Finding, None, dict[int, Node]]
@@ -122,8 +120,9 @@ class IndexPass:
         """Names to the pass of names, ids to the one of security."""
         owner = np.array([tree.owner for tree in trees], dtype=np.int64)[entries.row]
         if rule is not Rule.NAMES:
-            ids = np.array([tree.owner == Number.SECURE and tree.name == SII for tree in trees], dtype=bool)
-            self.census.security.take_entries(entries.pick(ids[entries.row] & ~entries.is_end))
+            for name, take in self.census.security.takers.items():
+                chosen = np.array([(tree.owner, tree.name) == (Number.SECURE, name) for tree in trees], dtype=bool)
+                take(entries.pick(chosen[entries.row] & ~entries.is_end))
             return
         bad = ~entries.is_end & ~entries.is_name
         for index in np.flatnonzero(bad).tolist():

@@ -20,11 +20,13 @@ class Rule(Enum):
 
     NAMES = "names"
     NUMBERS = "numbers"
+    BYTES = "bytes"
     UNKNOWN = "unknown"
 
 
-RULES = {0x01: Rule.NAMES, 0x10: Rule.NUMBERS, 0x12: Rule.NUMBERS, 0x13: Rule.NUMBERS}
-"""By the number of the collation rule; the keys of the last three are 32-bit numbers."""
+RULES = {0x00: Rule.BYTES, 0x01: Rule.NAMES, 0x10: Rule.NUMBERS, 0x12: Rule.NUMBERS, 0x13: Rule.NUMBERS}
+"""By the number of the collation rule; the keys of the last three are 32-bit numbers. Those of 0x11 are SIDs,
+whose order is not documented."""
 
 
 class Child(NamedTuple):
@@ -56,9 +58,10 @@ def sorting_units(entries: Entries, rule: Rule, upcase: Upcase) -> Numbers:
         units = upcase.units(entries.name_units)
         units[~entries.is_name] = -1
         return units
-    known = ~entries.is_end if rule is Rule.NUMBERS else np.zeros(len(entries), dtype=bool)
-    count = np.where(known, entries["key_length"] // 4, 0)
-    return unit_rows(entries.data, entries.row, entries.offset + KEY, count, "<u4")
+    known = ~entries.is_end if rule is not Rule.UNKNOWN else np.zeros(len(entries), dtype=bool)
+    size, kind = (1, "u1") if rule is Rule.BYTES else (4, "<u4")
+    count = np.where(known, entries["key_length"] // size, 0)
+    return unit_rows(entries.data, entries.row, entries.offset + KEY, count, kind)
 
 
 def misplaced(entries: Entries, units: Numbers, rule: Rule) -> Iterator[Fault]:
@@ -78,7 +81,7 @@ def misplaced(entries: Entries, units: Numbers, rule: Rule) -> Iterator[Fault]:
 
 def nodes_of(entries: Entries, units: Numbers, rule: Rule) -> dict[int, Node]:
     """The nodes that the entries belong to, by row."""
-    kind = ">u2" if rule is Rule.NAMES else ">u4"
+    kind = {Rule.NAMES: ">u2", Rule.BYTES: "u1"}.get(rule, ">u4")
     lengths = (units >= 0).sum(axis=1)
     sortable = np.maximum(units, 0).astype(kind)
     starts = np.flatnonzero(np.diff(entries.row, prepend=-1))

@@ -9,6 +9,7 @@ import numpy as np
 from inpart.contracts import Finding, bounded
 from inpart.errors import FilesystemDamaged, OutOfBounds
 
+from inpart_ntfs.check.attrdef import check_attrdef
 from inpart_ntfs.check.base import check_base
 from inpart_ntfs.check.blocks import check_blocks
 from inpart_ntfs.check.census import Census
@@ -27,6 +28,7 @@ def check(filesystem: NtfsFilesystem) -> Iterator[Finding]:
 def _all(filesystem: NtfsFilesystem) -> Iterator[Finding]:
     try:
         yield from check_base(filesystem)
+        yield from check_attrdef(filesystem.mft)
         census = Census(filesystem)
         yield from census.take()
         yield from census.runs.check_pieces()

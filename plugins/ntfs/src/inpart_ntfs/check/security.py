@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from inpart.units import KIB
 from inpart.volume import Volume
 
 from inpart_ntfs.arrays import gather
+from inpart_ntfs.check.attributes import SECURITY_DESCRIPTOR
 from inpart_ntfs.check.report import error, warning
 from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.index import KEY, Entries
@@ -28,14 +29,26 @@ MAX_DESCRIPTOR = 128 * KIB
 SECURITY_HEADER: Struct = np.dtype([("hash", "<u4"), ("id", "<u4"), ("offset", "<u8"), ("length", "<u4")])
 """What stands before each descriptor in $SDS, and as the data of each entry of $SII; 20 bytes."""
 _SII: Struct = np.dtype([("key", "<u4"), ("data", SECURITY_HEADER)])
+_SDH: Struct = np.dtype([("hash", "<u4"), ("id", "<u4"), ("data", SECURITY_HEADER)])
+_LARGEST_SID = 15
+"""Parts of a security identifier at most."""
 
 
 @dataclass
 class SecurityPass:
-    """``ids`` are the security ids in use with a record that has each, ``known`` the entries of $SII."""
+    """``ids`` are the security ids in use with a record that has each, ``known`` the entries of $SII.
+
+    ``hashed`` are those of $SDH, the same descriptors by their hash.
+    """
 
     ids: dict[int, int] = field(default_factory=dict)
     known: list[np.ndarray] = field(default_factory=lambda: [np.empty(0, dtype=_SII)])
+    hashed: list[np.ndarray] = field(default_factory=lambda: [np.empty(0, dtype=_SDH)])
+
+    @property
+    def takers(self) -> dict[str, Callable[[Entries], None]]:
+        """What keeps the entries of which index of $Secure."""
+        return {"$SII": self._take_ids, "$SDH": self._take_hashes}
 
     def take(self, table: AttributeTable) -> None:
         """Keep the ids of a window of records."""
@@ -48,9 +61,11 @@ class SecurityPass:
             if number:
                 self.ids.setdefault(number, record)
 
-    def take_entries(self, entries: Entries) -> None:
-        """Keep entries of $SII."""
+    def _take_ids(self, entries: Entries) -> None:
         self.known.append(gather(entries.data, entries.row, entries.offset + KEY, _SII))
+
+    def _take_hashes(self, entries: Entries) -> None:
+        self.hashed.append(gather(entries.data, entries.row, entries.offset + KEY, _SDH))
 
     def check(self, filesystem: NtfsFilesystem) -> Iterator[Finding]:
         """After the indexes have been read."""
@@ -68,6 +83,22 @@ class SecurityPass:
             return
         for entry in known:
             yield from _check_descriptor(stream, entry)
+        yield from _check_hashes(known, np.concatenate(self.hashed))
+
+
+def _check_hashes(known: np.ndarray, hashed: np.ndarray) -> Iterator[Finding]:
+    """$SDH leads to the same descriptors as $SII, by their hash and id."""
+    by_hash = {entry["data"].tobytes(): entry for entry in hashed}
+    for entry in hashed:
+        header = entry["data"]
+        if (int(entry["hash"]), int(entry["id"])) != (int(header["hash"]), int(header["id"])):
+            message = f"the key of the descriptor of id {int(header['id'])} is not what its entry says"
+            yield error("security", "$Secure:$SDH", message)
+    for entry in known:
+        if by_hash.pop(entry["data"].tobytes(), None) is None:
+            yield error("security", "$Secure:$SDH", f"it lacks the descriptor of id {int(entry['key'])}")
+    for entry in by_hash.values():
+        yield error("security", "$Secure:$SDH", f"it has a descriptor of id {int(entry['id'])} that $SII has not")
 
 
 def _check_descriptor(stream: Volume, entry: np.void) -> Iterator[Finding]:
@@ -84,8 +115,20 @@ def _check_descriptor(stream: Volume, entry: np.void) -> Iterator[Finding]:
         yield error("security", where, f"it is not the descriptor of id {number} as $SII has it")
     elif descriptor_hash(raw[size:]) != int(header["hash"]):
         yield error("security", where, f"the descriptor of id {number} is damaged")
+    elif not _has_sids(raw[size:]):
+        yield error("security", where, f"the descriptor of id {number} names an impossible owner or group")
     elif offset + COPY_DISTANCE + length > stream.size or stream.read(offset + COPY_DISTANCE, length) != raw:
         yield warning("security-copy", where, f"the second copy of the descriptor of id {number} is not the same")
+
+
+def _has_sids(raw: bytes) -> bool:
+    """True if owner and group of a descriptor, as far as it has any, are security identifiers."""
+    header = np.frombuffer(raw.ljust(SECURITY_DESCRIPTOR.itemsize, b"\0"), dtype=SECURITY_DESCRIPTOR, count=1)[0]
+    return all(_is_sid(raw[int(header[part]) :]) for part in ("owner", "group") if header[part])
+
+
+def _is_sid(raw: bytes) -> bool:
+    return len(raw) >= 8 and raw[0] == 1 and raw[1] <= _LARGEST_SID and len(raw) >= 8 + 4 * raw[1]
 
 
 def descriptor_hash(raw: bytes) -> int:

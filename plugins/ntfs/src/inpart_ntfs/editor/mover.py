@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from inpart.contracts import carry
 from inpart.extents import Extents
 from inpart.units import MIB
 from numpy.typing import NDArray
@@ -22,7 +23,6 @@ Numbers = NDArray[np.int64]
 Move = tuple[Numbers, Numbers]
 """Rows of vcn, lcn, count that leave, and those that they become."""
 
-_PIECE = MIB
 _STEP = 256 * MIB
 
 
@@ -87,14 +87,8 @@ class Mover:
             self.given += (moved & self.region.clip(moved.start, moved.end)).total
 
     def _copy(self, leave: Numbers, arrived: Numbers) -> None:
-        """What was itself filled in this transaction is written again, as a copy takes what was there before it."""
         size, tx = self.ground.cluster_size, self.ground.tx
         begin = sources(leave, arrived)
         anew = self._rewritten.touches(begin, arrived[:, COUNT])
         for source, (_, target, count), again in zip(begin.tolist(), arrived.tolist(), anew.tolist(), strict=True):
-            if not again:
-                tx.copy(source * size, target * size, count * size)
-                continue
-            for at in range(0, count * size, _PIECE):
-                part = min(_PIECE, count * size - at)
-                tx.write(target * size + at, tx.view.read(source * size + at, part))
+            carry(tx, source * size, target * size, count * size, anew=again)
