@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inpart.contracts.aid import AidState, PartitionAid, RecoveryAid
 from inpart.contracts.common import API_VERSION, ByteRun, Finding, Provider, Severity
-from inpart.contracts.editing import checked_claims, in_use, require_room
+from inpart.contracts.editing import carry, checked_claims, in_use, require_room
 from inpart.contracts.encoding import Encoding
 from inpart.contracts.filesystem import (
     CLAIMS_DIRECTORY,
@@ -90,6 +90,7 @@ __all__ = [
     "Vacated",
     "Verdict",
     "bounded",
+    "carry",
     "check_record",
     "checked_claims",
     "in_use",

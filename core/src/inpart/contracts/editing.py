@@ -1,4 +1,4 @@
-"""What every editor makes sure of before it changes anything: claims that can be, room for what has to move."""
+"""What editors have in common: which claims can be, whether there is room for what has to move, and moving it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 from inpart.contracts.filesystem import CLAIMS_DIRECTORY, Claim
+from inpart.contracts.transaction import Edits
 from inpart.errors import NoSpace, UsageError
 from inpart.extents import Extents, Runs
-from inpart.units import format_size
+from inpart.units import MIB, format_size
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -52,3 +53,15 @@ def require_room(needed: int, room: int, cluster_size: int, unit: str = "cluster
             f"but only {room} ({format_size(room * cluster_size)}) are free elsewhere",
             hint=f"free {format_size((needed - room) * cluster_size)} on the file system",
         )
+
+
+def carry(tx: Edits, source: int, target: int, length: int, *, anew: bool) -> None:
+    """Bring the bytes at ``source`` to free clusters at ``target``.
+
+    A copy takes what was there before the transaction; what that has filled itself has to be written ``anew``.
+    """
+    if not anew:
+        tx.copy(source, target, length)
+        return
+    for at in range(0, length, MIB):
+        tx.write(target + at, tx.view.read(source + at, min(MIB, length - at)))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from inpart.contracts import Stage
+from inpart.contracts import Stage, carry
 from inpart.extents import Extents
-from inpart.units import MIB
 
 from inpart_ext.editor.blocks import Numbers, Room, single_rows
 from inpart_ext.editor.ground import Ground, rows_of_pieces
@@ -14,8 +13,6 @@ from inpart_ext.editor.trees import COUNT, LOGICAL, PHYSICAL, UNWRITTEN, build
 from inpart_ext.nodes import Nodes, Pieces
 from inpart_ext.structs import I_BLOCK_OFFSET, XATTR_HEADER, field_offset
 from inpart_ext.sums import crc
-
-_PIECE = MIB
 
 
 class Mover:
@@ -105,14 +102,8 @@ class Mover:
         anew = self._rewritten.touches(sources, arrived[:, COUNT])
         rows = zip(sources.tolist(), arrived.tolist(), anew.tolist(), strict=True)
         for source, (_, target, count, unwritten), rewritten in rows:
-            if unwritten:
-                continue
-            if not rewritten:
-                tx.copy(source * size, target * size, count * size)
-                continue
-            for at in range(0, count * size, _PIECE):
-                part = min(_PIECE, count * size - at)
-                tx.write(target * size + at, tx.view.read(source * size + at, part))
+            if not unwritten:
+                carry(tx, source * size, target * size, count * size, anew=rewritten)
 
     def _redirect(
         self, inode: Inode, nodes: Nodes, leave: Numbers, arrived: Numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from inpart.contracts import Edits, Stage
+from inpart.contracts import Edits, Stage, carry
 from inpart.extents import Extents
 from inpart.units import MIB
 from numpy.typing import NDArray
@@ -98,11 +98,7 @@ class Mover:
         by_content = self._by_content[firsts]
         rows = zip(sources.tolist(), targets.tolist(), sizes.tolist(), by_content.tolist(), strict=True)
         for source, target, size, written in rows:
-            if not written:
-                self.tx.copy(source, target, size)
-                continue
-            for at in range(0, size, MIB):
-                self.tx.write(target + at, self.tx.view.read(source + at, min(MIB, size - at)))
+            carry(self.tx, source, target, size, anew=written)
 
     def _link(self, index: Numbers) -> None:
         """Chain the new clusters, and let those that moved in earlier groups lead to them."""

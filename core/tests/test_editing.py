@@ -1,11 +1,14 @@
-"""What editors refuse before they change anything."""
+"""What editors have in common: what they refuse before they change anything, and how they move."""
 
 from __future__ import annotations
 
 import pytest
-from inpart.contracts import Claim, checked_claims, require_room
+from inpart.contracts import Claim, carry, checked_claims, require_room
 from inpart.errors import NoSpace, UsageError
-from inpart.extents import Runs
+from inpart.extents import Extents, Runs
+from inpart.transaction import Transaction
+from inpart.units import MIB
+from inpart.volume import MemoryVolume
 
 AREA, SIZE = (1536, 1536 + 8 * 1024), 1024
 """Eight clusters that do not begin at a multiple of their size."""
@@ -53,3 +56,14 @@ def test_what_moves_needs_room() -> None:
     with pytest.raises(NoSpace, match=r"6 blocks \(6.00 KiB\) have to move, but only 4 \(4.00 KiB\)") as refused:
         require_room(6, 4, SIZE, "blocks")
     assert refused.value.hint == "free 2.00 KiB on the file system"
+
+
+@pytest.mark.parametrize("length", [512, MIB, MIB + 1024])
+def test_what_the_transaction_has_filled_is_carried_on(length: int) -> None:
+    volume = MemoryVolume(b"a" * 4 * MIB)
+    tx = Transaction(volume)
+    tx.write(0, b"b" * length)
+    carry(tx, 0, 2 * MIB, length, anew=True)
+    carry(tx, MIB + 1024, MIB + 512 * 3, 512, anew=False)
+    assert tx.view.read(2 * MIB, length + 1) == b"b" * length + b"a"
+    assert tx.fresh == Extents([(0, length), (MIB + 512 * 3, MIB + 512 * 4), (2 * MIB, 2 * MIB + length)])
