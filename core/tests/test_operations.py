@@ -234,6 +234,13 @@ def test_excluded_files_come_back_as_zeros(session: Session, disk: Path, files: 
     assert tree(session, disk) == {path: bytes(len(data)) if path in gone else data for path, data in files.items()}
 
 
+@pytest.mark.parametrize("name", ["", "n" * 129, "two\nlines", "latest", "factory"])
+def test_names_that_no_image_can_have(session: Session, disk: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        create(session, str(disk), CreateOptions(name))
+    assert create(session, str(disk), CreateOptions("factory", "factory", dry_run=True)).name == "factory"
+
+
 def test_patterns_that_leave_no_file(session: Session, disk: Path) -> None:
     with pytest.raises(UsageError, match="no file with content fits --include"):
         create(session, str(disk), CreateOptions("typo", selection=Selection(include=("*.bim",))))

@@ -77,7 +77,7 @@ def create(session: Session, address: str, options: CreateOptions) -> CreateRepo
     Raises DeviceBusy, FilesystemError (unclean, damaged, unsupported), NoSpace with the numbers before anything is
     written, UsageError for a name that is taken, UnfinishedJournal, IntegrityError if it does not read back.
     """
-    check_name(options.name)
+    check_name(options.name, options.kind)
     options.selection.check()
     report = _create(session, address, options)
     if options.to is None and not options.dry_run:
@@ -102,10 +102,14 @@ def _create(session: Session, address: str, options: CreateOptions) -> CreateRep
         return job.into_file(options.to) if options.to is not None else job.into_partition()
 
 
-def check_name(name: str) -> None:
-    """Raise UsageError for what cannot be the name of an image."""
+def check_name(name: str, kind: str) -> None:
+    """Raise UsageError for what cannot be the name of an image, or would be taken for another one."""
     if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
         raise UsageError(f"{name!r} cannot be the name of an image", hint=f"1 to {NAME_LIMIT} printable characters")
+    if name == "latest" or (name == "factory" and kind != "factory"):
+        raise UsageError(f"{name!r} stands for another image than one of that name", hint="give it another name")
+    if name.startswith("/"):
+        raise UsageError(f"{name!r} would be taken for a path", hint="give it another name")
 
 
 def refuse_taken(name: str, located: Located) -> None:
