@@ -295,3 +295,28 @@ def test_an_image_in_a_file_is_no_partition(capsys: pytest.CaptureFixture[str], 
             ExitCode.USAGE,
             f"inpart: {image} is an image in a file, not a partition",
         )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(folder: Path, closed: str) -> None:
+    for device, code in (("sound.img", ExitCode.DONE), ("absent", ExitCode.USAGE)):
+        command = f"{INPART} probe {folder}/{device} {closed}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("latest", "user"), ("latest", "factory"), ("factory", "user"), ("/x", "user")]
+)
+def test_a_name_that_would_mean_something_else(
+    capsys: pytest.CaptureFixture[str], folder: Path, name: str, kind: str
+) -> None:
+    code, out, err = call(capsys, "create", str(folder / "sound.img"), "--name", name, "--kind", kind, "-n")
+    assert_explained(code, out, err)
+    assert code == ExitCode.USAGE
+
+
+def test_verify_without_any_image(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    code, _, _ = call(capsys, "verify", str(folder / "zeros"))
+    assert code == ExitCode.NO_IMAGE

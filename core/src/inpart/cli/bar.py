@@ -6,8 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Bars
+
+_WIDE = 80
+"""Columns of a terminal on which bytes and rate have room, too."""
 
 
 class BarProgress:
@@ -19,15 +29,10 @@ class BarProgress:
     @contextmanager
     def phase(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
         """Draw one piece of work."""
-        bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
+        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(None)]
+        if self._console.width >= _WIDE:
+            columns += [DownloadColumn(binary_units=True), TransferSpeedColumn()]
+        bars = Bars(*columns, TimeRemainingColumn(), console=self._console, transient=True)
         with bars:
             task = bars.add_task(name, total=total)
             yield lambda count: bars.advance(task, count)

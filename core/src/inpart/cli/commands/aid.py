@@ -14,7 +14,7 @@ from inpart.errors import ExitCode
 from inpart.operations.aids import AidReport, aid_check, aid_show, aid_sync, aid_write
 from inpart.units import parse_size
 
-group = typer.Typer(help="Recovery aids: records outside the images that help to find them again.")
+group = typer.Typer(help="Keep records outside the images that lead to them.")
 
 Aids = Annotated[
     list[str] | None,

@@ -11,7 +11,7 @@ from inpart.cli.output import table
 from inpart.config.settings import merge
 from inpart.config.sources import gather
 
-group = typer.Typer(help="The configuration.")
+group = typer.Typer(help="Show the settings.")
 
 
 @command()
