@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from inpart.contracts import State
 from inpart.errors import UsageError
 from inpart.image import ImageReader
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.files import open_tree
+from inpart.operations.forecast import forecast
+from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.selection import Selection
 from inpart.operations.session import Session
+from inpart.operations.verify import verify
 from inpart.plugins import load
 from inpart.volume import FileVolume
 
@@ -45,6 +50,24 @@ def test_content_with_another_name_stays(session: Session, tmp_path: Path) -> No
         assert b"".join(tree.read("/a.txt")) == b"".join(tree.read("/a.tmp")) == CONTENT
         with pytest.raises(UsageError, match=r"/b\.tmp was left out"):
             tree.read("/b.tmp")
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_unclean_with_images_in_it_goes_to_a_file(session: Session, tmp_path: Path, every: bool) -> None:
+    """What is too unclean to be edited is imaged as it is, images and all."""
+    disk = make(tmp_path / "disk", {"a": CONTENT}, {})
+    create(session, str(disk), CreateOptions("inside"))
+    subprocess.run(["debugfs", "-w", "-R", "set_super_value state 0", disk], check=True, capture_output=True)
+    warnings: list[str] = []
+    telling = replace(session, warn=warnings.append)
+    options = CreateOptions("rescue", to=tmp_path / "out.ipi", allow=(State.DIRTY,), selection=Selection((), (), every))
+    create(telling, str(disk), options)
+    assert any("images in it are counted as files" in warning for warning in warnings)
+    forecast(telling, str(disk), Selection())
+    back = tmp_path / "back"
+    restore(session, str(options.to), RestoreOptions(to=str(back)))
+    assert not verify(session, str(back), "inside").findings
+    subprocess.run(["e2fsck", "-fn", back], check=True, capture_output=True)
 
 
 def test_thousands_of_long_names_fit_into_the_image(session: Session, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from inpart import __version__
 from inpart.contracts import Encoding, ImageSummary, State
 from inpart.errors import NoSpace, UsageError
 from inpart.image import FilesystemIdentity, ImageReader, Manifest, WrittenImage, write_image
-from inpart.operations.aids import refresh_aids
+from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.estimate import Estimate, estimate_stream
 from inpart.operations.files_out import NewFile
 from inpart.operations.health import Checking
@@ -206,6 +206,8 @@ class _Job:
     def estimate(self, scope: Scope) -> Estimate:
         if self.options.selection.exclude and not scope.left_out.files:
             self.session.warn("no file with content fits --exclude")
+        if scope.note:
+            self.session.warn(scope.note)
         return estimate_stream(scope.view, scope.used, self.encoding, self.parent)
 
     def write(self, scope: Scope, sink: Callable[[Buffer], None]) -> WrittenImage:

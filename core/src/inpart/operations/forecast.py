@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inpart.contracts import FilesystemEditor, State
-from inpart.errors import FilesystemUnsupported, NoSpace
+from inpart.errors import FilesystemError, NoSpace
 from inpart.operations.estimate import estimate_stream
 from inpart.operations.images import open_reader
 from inpart.operations.partition import open_as_it_is, open_healthy, open_stores
@@ -46,6 +46,8 @@ def forecast(session: Session, address: str, selection: Selection, parent: str |
         else:
             mounted = open_healthy(session, target.volume, tuple(State))
         scope = scope_of(mounted, selection)
+        if scope.note:
+            session.warn(scope.note)
         located = open_stores(session, target.volume)
         older = open_reader(session, located, located.select(parent)) if parent is not None else None
         coder = session.plugins.encoding(session.policy.encoding)
@@ -57,7 +59,7 @@ def forecast(session: Session, address: str, selection: Selection, parent: str |
             plan = place_image(session, mounted, located.stores, session.policy.layout, size).plan
             must_move = (mounted.filesystem.allocated() & plan.vacate).total
             verdict = plan.summary
-        except (NoSpace, FilesystemUnsupported) as error:
+        except (NoSpace, FilesystemError) as error:
             fits, verdict = False, error.message
         return Forecast(
             image_bytes=size.image_bytes,

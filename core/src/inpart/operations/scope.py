@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inpart.contracts import Filesystem, FilesystemEditor, FilesystemTree, SystemArea
-from inpart.errors import FilesystemUnsupported
+from inpart.errors import FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported
 from inpart.extents import Extents
 from inpart.operations.partition import Mounted
 from inpart.operations.selection import LeftOut, Selection, left_out_by, swap_of
@@ -21,34 +21,40 @@ class Scope:
     used: Extents
     system_areas: tuple[SystemArea, ...]
     left_out: LeftOut
+    note: str = ""
 
 
 def scope_of(mounted: Mounted, selection: Selection, region: Extents | None = None) -> Scope:
     """Edit a copy of the metadata so that no image is in it (S106 to S108), then ask for what is allocated.
 
     Of all sectors those of ``region`` are left out: free clusters into which the image is going to be written.
+    ``note`` of the result says why images are in the view all the same.
     """
-    view, filesystem = _without_claims(mounted)
+    view, filesystem, note = _without_claims(mounted)
     areas = filesystem.system_areas()
     if selection.all_sectors:
-        claimed = mounted.editor().claims() if isinstance(mounted.filesystem, FilesystemEditor) else ()
+        kept_out = not note and isinstance(mounted.filesystem, FilesystemEditor)
         used = Extents.span(0, mounted.volume.size) - (region or Extents())
-        for claim in claimed:
+        for claim in mounted.editor().claims() if kept_out else ():
             used = used - claim.runs.extents()
-        return Scope(view, used, areas, LeftOut())
+        return Scope(view, used, areas, LeftOut(), note)
     left_out = _left_out(filesystem, selection)
-    return Scope(view, filesystem.allocated() - left_out.extents, areas, left_out)
+    return Scope(view, filesystem.allocated() - left_out.extents, areas, left_out, note)
 
 
-def _without_claims(mounted: Mounted) -> tuple[Volume, Filesystem]:
+def _without_claims(mounted: Mounted) -> tuple[Volume, Filesystem, str]:
+    """The partition as it would be without images; where it is too unclean to be edited as it is, and a note."""
     if not isinstance(mounted.filesystem, FilesystemEditor):
-        return mounted.volume, mounted.filesystem
+        return mounted.volume, mounted.filesystem, ""
     names = [claim.name for claim in mounted.filesystem.claims()]
     if not names:
-        return mounted.volume, mounted.filesystem
+        return mounted.volume, mounted.filesystem, ""
     tx = Transaction(mounted.volume, lasting=False)
-    mounted.editor(tx.view).release(names, tx)
-    return tx.view, mounted.provider.open(tx.view)
+    try:
+        mounted.editor(tx.view).release(names, tx)
+    except (FilesystemUnclean, FilesystemDamaged) as error:
+        return mounted.volume, mounted.filesystem, f"{error.message}; so the images in it are counted as files"
+    return tx.view, mounted.provider.open(tx.view), ""
 
 
 def _left_out(filesystem: Filesystem, selection: Selection) -> LeftOut:
