@@ -14,7 +14,7 @@ from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.errors import ExitCode
 from inpart.extents import Extents
-from inpart.operations.aids import aid_write
+from inpart.operations.aids.upkeep import aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
@@ -104,8 +104,12 @@ def test_nothing_found_says_what_was_tried(disk: Path, capsys: pytest.CaptureFix
     assert "tried: aid, fixed-place" in capsys.readouterr().err
     assert run_cli(["locate", f"{disk}#1", "--aid", aid]) == ExitCode.NO_IMAGE
     assert "tried: aid, fixed-place, partition-scan" in capsys.readouterr().err
+    capsys.readouterr()
     assert run_cli(["locate", str(disk), "--whole-disk"]) == ExitCode.NO_IMAGE
-    assert "tried: disk-scan" in capsys.readouterr().err
+    message, _, hint = capsys.readouterr().err.rpartition("hint:")
+    assert "tried: disk-scan" in message
+    assert "--whole-disk" not in hint
+    assert "discard" in hint
 
 
 def test_what_cannot_be_read_is_told(disk: Path) -> None:

@@ -21,8 +21,8 @@ from inpart.contracts import (
 )
 from inpart.errors import FilesystemError, IntegrityError, Interrupted, NoImageFound, UsageError, VolumeError
 from inpart.image import stated_manifest
-from inpart.operations.aid_uses import known_records
-from inpart.operations.aided import believable, partitions_of, places_of
+from inpart.operations.aids.trust import believable, partitions_of, places_of
+from inpart.operations.aids.uses import known_records
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
 from inpart.partitions import Target
@@ -125,6 +125,11 @@ class Located:
         if names:
             return NoImageFound(f"there is no image {wanted!r}; found: {names}", hint="`inpart list` shows them all")
         hint = "`inpart locate DISK --whole-disk` searches a whole disk, also without a partition table"
+        if SearchMethod.DISK in self.tried:
+            hint = (
+                "formats that discard (TRIM) erase images, too; an image that `inpart export` or `create --to` put into "
+                "a file comes back with `inpart restore FILE --to DEVICE`"
+            )
         return NoImageFound(f"no image found; tried: {ways}", hint=hint)
 
 
