@@ -15,7 +15,7 @@ from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.contracts import AidState
 from inpart.errors import ExitCode, NoImageFound, NoSpace, PlaceTaken, UsageError
-from inpart.operations.aids import aid_check, aid_show, aid_sync, aid_write
+from inpart.operations.aids.upkeep import aid_check, aid_show, aid_sync, aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.locate import locate_images

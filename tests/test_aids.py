@@ -19,7 +19,7 @@ from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.contracts import AidRecord, AidState, SearchMethod
 from inpart.errors import ExitCode, NoImageFound, UsageError
-from inpart.operations.aids import aid_check, aid_show, aid_sync, aid_write
+from inpart.operations.aids.upkeep import aid_check, aid_show, aid_sync, aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import export_image, import_image
 from inpart.operations.images import ImageList, list_images

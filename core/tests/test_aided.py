@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from inpart.operations.aided import partitions_of
+from inpart.operations.aids.trust import partitions_of
 from inpart.testing.aid_kit import RECORD
 from inpart.units import MIB
 from inpart.volume import MemoryVolume, SliceVolume

@@ -11,7 +11,7 @@ from pathlib import Path
 from extmaker import run
 from inpart import plugins
 from inpart.contracts import Claim, FilesystemEditor, SystemArea
-from inpart.operations.aids import aid_write
+from inpart.operations.aids.upkeep import aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Policy, Session

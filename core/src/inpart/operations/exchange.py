@@ -9,7 +9,7 @@ from pathlib import Path
 from inpart.contracts import ImageSummary
 from inpart.errors import IntegrityError, NoImageFound, NoSpace, UsageError
 from inpart.image import ImageReader, is_image_stream
-from inpart.operations.aids import refresh_aids
+from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.create import refuse_taken
 from inpart.operations.estimate import Estimate
 from inpart.operations.files_out import NewFile

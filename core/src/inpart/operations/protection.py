@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inpart.contracts import CLAIMS_DIRECTORY, Claim, Finding, SearchMethod, Severity, Store
 from inpart.errors import InpartError, IntegrityError
 from inpart.extents import Extents
-from inpart.operations.aids import refresh_aids
+from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.journals import refuse_unfinished
 from inpart.operations.partition import Mounted, open_healthy
 from inpart.operations.session import Session, uninterruptible

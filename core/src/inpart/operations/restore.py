@@ -11,7 +11,7 @@ from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
 from inpart.image import ImageReader
 from inpart.operations.affected import PatchedVolume, span_of
-from inpart.operations.aids import refresh_aids
+from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
 from inpart.operations.images import OpenImage, opened_image

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inpart.contracts import FilesystemEditor, State
 from inpart.errors import FilesystemError, IntegrityError, UsageError
-from inpart.operations.aids import refresh_aids
+from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.journals import Unfinished, find_unfinished
 from inpart.operations.partition import Mounted

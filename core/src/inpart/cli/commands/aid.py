@@ -11,7 +11,7 @@ from inpart.cli.command import Device, Run, command
 from inpart.cli.output import printable, size
 from inpart.contracts import AidRecord
 from inpart.errors import ExitCode
-from inpart.operations.aids import AidReport, aid_check, aid_show, aid_sync, aid_write
+from inpart.operations.aids.upkeep import AidReport, aid_check, aid_show, aid_sync, aid_write
 from inpart.units import parse_size
 
 group = typer.Typer(help="Keep records outside the images that lead to them.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from inpart.contracts import PartitionAid, RecoveryAid
 from inpart.errors import InpartError, NoImageFound, UsageError
-from inpart.operations.aid_homes import home_at, records_on_disk
+from inpart.operations.aids.homes import home_at, records_on_disk
 from inpart.operations.session import Session
 from inpart.partitions import Target
 from inpart.plugins import ask

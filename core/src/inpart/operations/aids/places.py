@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from inpart.contracts import AidState, PartitionAid
 from inpart.errors import IntegrityError, NoImageFound, UsageError
-from inpart.operations.aid_homes import Home, home_at, home_on_disk, refuse_stranger
-from inpart.operations.aid_records import record_of, with_small_areas
-from inpart.operations.aid_uses import AidUse, parse_uses
+from inpart.operations.aids.homes import Home, home_at, home_on_disk, refuse_stranger
+from inpart.operations.aids.records import record_of, with_small_areas
+from inpart.operations.aids.uses import AidUse, parse_uses
 from inpart.operations.session import Session
 from inpart.partitions import Target, open_target
 from inpart.plugins import ask

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from inpart.contracts import AidRecord, AidState
 from inpart.errors import InpartError, NoImageFound, UsageError
-from inpart.operations.aid_making import make_home
-from inpart.operations.aid_places import AidPlace, AidRow, places_of_aids
-from inpart.operations.aid_uses import known_records, parse_use, records_of
+from inpart.operations.aids.making import make_home
+from inpart.operations.aids.places import AidPlace, AidRow, places_of_aids
+from inpart.operations.aids.uses import known_records, parse_use, records_of
 from inpart.operations.session import Session
 from inpart.partitions import open_target
 

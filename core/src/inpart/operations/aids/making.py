@@ -8,8 +8,8 @@ from pathlib import Path
 from inpart.checksums import all_zero
 from inpart.contracts import PartitionAid, SearchMethod
 from inpart.errors import PlaceTaken, UsageError
-from inpart.operations.aid_homes import disk_path
-from inpart.operations.aid_places import AidPlace
+from inpart.operations.aids.homes import disk_path
+from inpart.operations.aids.places import AidPlace
 from inpart.operations.session import Session
 from inpart.operations.stores import locate
 from inpart.partitions import Repair, add_partition, apply_repair, open_target, reread_partitions
