@@ -127,7 +127,7 @@ class Located:
         hint = "`inpart locate DISK --whole-disk` searches a whole disk, also without a partition table"
         if SearchMethod.DISK in self.tried:
             hint = (
-                "formats that discard (TRIM) erase images, too; an image that `inpart export` or `create --to` put into "
+                "formats that discard (TRIM) erase images, too; one that `inpart export` or `create --to` put into "
                 "a file comes back with `inpart restore FILE --to DEVICE`"
             )
         return NoImageFound(f"no image found; tried: {ways}", hint=hint)
