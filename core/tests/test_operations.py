@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from inpart.contracts import Claim, FilesystemEditor, Finding, journal_size
 from inpart.encodings import builtin_encodings
-from inpart.errors import FilesystemUnsupported, IntegrityError, NoImageFound, NoSpace, UsageError
+from inpart.errors import FilesystemUnsupported, IntegrityError, Interrupted, NoImageFound, NoSpace, UsageError
 from inpart.extents import Extents, Runs
-from inpart.operations import rewrite as rewriting
+from inpart.operations.copying import copy_extents
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import export_image, import_image
 from inpart.operations.files import open_tree
@@ -301,14 +301,13 @@ def test_interrupted_restore_is_resumed(
     session: Session, disk: Path, files: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(session, str(disk), CreateOptions("first"))
-    plain = rewriting.copy_extents
 
     def stopping(request: object, progress: Callable[[int], None]) -> object:
         del progress
-        return plain(request, _stop)  # type: ignore[arg-type]
+        return copy_extents(request, _stop)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rewriting, "copy_extents", stopping)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr("inpart.operations.rewrite.copy_extents", stopping)
+    with pytest.raises(Interrupted, match="restored in part and does not mount"):
         restore(session, str(disk), RestoreOptions())
     monkeypatch.undo()
     assert list_images(session, str(disk), EVERY).unfinished is not None
