@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from inpart import contracts, hookspecs
 from inpart.plugins import CONTRACTS, OLDEST_API_VERSION
+from inpart.testing.specimen import Specimen
 
 ROOT = Path(__file__).parent.parent
 MANUAL = (ROOT / "docs/PLUGINS.md").read_text()
@@ -100,6 +102,17 @@ def test_each_hook_has_a_test(hook: str) -> None:
 def test_each_member_of_a_contract_is_listed(contract: str, line: str) -> None:
     assert contract in MANUAL
     assert re.search(rf"^{re.escape(line)}$", MANUAL, re.MULTILINE), f"{contract}: {line}"
+
+
+@pytest.mark.parametrize("cls", [contracts.Probe, contracts.FilesystemInfo, Specimen])
+def test_each_field_that_an_author_fills_in_is_told(cls: type) -> None:
+    about = MANUAL[MANUAL.index(f"`{cls.__name__}` has") :][:1600]
+    for field in fields(cls):
+        assert f"`{field.name}`" in about, f"{cls.__name__}.{field.name}"
+
+
+def test_each_state_is_told() -> None:
+    assert all(f"`{state.name}`" in MANUAL for state in contracts.State)
 
 
 def test_each_behaviour_is_listed_once() -> None:
