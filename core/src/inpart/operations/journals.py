@@ -49,7 +49,7 @@ def find_unfinished(session: Session, volume: Volume, stores: Sequence[Store], *
     places = [store.journal() for store in stores if store.base == 0 and store.journal()]
     restore, where = _restore_in(volume, places)
     claims = claims_of(session, volume) or ()
-    places += [claim.runs for claim in claims if claim.name == JOURNAL]
+    places += [claim.runs for claim in claims if claim.name == JOURNAL and claim.runs]
     found = {journal.header.journal_id: journal for journal in find_journal(volume, places)}
     if thorough:
         with session.progress.phase("looking for journals", volume.size) as advance:

@@ -100,7 +100,8 @@ def release_journal(mounted: Mounted) -> None:
     claim = next((claim for claim in editor.claims() if claim.name == JOURNAL), None)
     if claim is None:
         return
-    check_idle(mounted.volume, claim.runs)
+    if claim.runs:
+        check_idle(mounted.volume, claim.runs)
     tx = Transaction(mounted.volume)
     mounted.editor(tx.view).release([JOURNAL], tx)
     place = free_place(mounted.volume, editor.free(), editor.info.cluster_size)
