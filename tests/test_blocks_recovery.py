@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fatmaker import Recipe, copied, copy_in, delete, fill, fsck, make_partition
-from fatwrecks import WRECKS, contents, zero
+from fatwrecks import WRECKS, Imaged, assert_comes_back, contents, make_imaged, zero
 from inpart import plugins
 from inpart.contracts import LayoutOptions, SearchMethod
 from inpart.errors import IntegrityError, NoImageFound
@@ -36,7 +36,6 @@ RECIPES = (
     Recipe("fat16", 32 * MIB, ("-F16", "-s4")),
     Recipe("fat32", 48 * MIB, ("-F32", "-s1")),
 )
-Imaged = tuple[Path, dict[str, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +44,7 @@ def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callab
 
     @cache
     def give(recipe: Recipe) -> Imaged:
-        path = make_partition(tmp_path_factory.mktemp("blocks") / "p.img", recipe)
-        files = fill(path)
-        create(session, str(path), CreateOptions("factory-1", "factory", layout="blocks"))
-        create(session, str(path), CreateOptions("mine", layout="blocks"))
-        return path, files
+        return make_imaged(tmp_path_factory.mktemp("blocks") / "p.img", recipe, session, "blocks")
 
     return give
 
@@ -74,16 +69,7 @@ def test_create_leaves_a_healthy_file_system(partition: Imaged, session: Session
 
 @pytest.mark.parametrize("wreck", WRECKS)
 def test_wrecked_partition_comes_back(partition: Imaged, session: Session, tmp_path: Path, wreck: str) -> None:
-    path, files = partition
-    before = list_images(session, str(path)).images
-    WRECKS[wreck](session, path.stat().st_size)(path)
-    found = list_images(session, str(path), EVERY).images
-    assert [(row.id, row.extents) for row in found] == [(row.id, row.extents) for row in before]
-    restore(session, str(path), RestoreOptions())
-    assert fsck(path).complaints == ()
-    assert contents(path, tmp_path / "out") == files
-    assert [row.name for row in list_images(session, str(path)).images] == ["factory-1", "mine"]
-    assert verify(session, str(path)).ok
+    assert_comes_back(session, partition, wreck, tmp_path / "out")
 
 
 def small_blocks(session: Session, **policy: object) -> Session:

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fatmaker import Recipe, copied, copy_in, fill, fsck, make_partition
-from fatwrecks import WRECKS, contents, reformat, zero
+from fatmaker import Recipe, copied, copy_in, fsck, make_partition
+from fatwrecks import WRECKS, Imaged, assert_comes_back, contents, make_imaged, reformat, zero
 from inpart.contracts import FilesystemEditor
 from inpart.errors import IntegrityError, Interrupted, NoImageFound, NoSpace, UnfinishedJournal
 from inpart.operations import rewrite as rewriting
@@ -33,7 +33,6 @@ RECIPES = (
     Recipe("fat32", 48 * MIB, ("-F32", "-s1")),
     Recipe("fat32-sector-4096", 272 * MIB, ("-F32", "-S4096", "-s1")),
 )
-Imaged = tuple[Path, dict[str, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +41,7 @@ def imaged(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callab
 
     @cache
     def give(recipe: Recipe) -> Imaged:
-        path = make_partition(tmp_path_factory.mktemp("fat") / "p.img", recipe)
-        files = fill(path)
-        create(session, str(path), CreateOptions("factory-1", "factory"))
-        create(session, str(path), CreateOptions("mine"))
-        return path, files
+        return make_imaged(tmp_path_factory.mktemp("fat") / "p.img", recipe, session)
 
     return give
 
@@ -76,16 +71,7 @@ def test_create_leaves_a_healthy_file_system(partition: Imaged, session: Session
 
 @pytest.mark.parametrize("wreck", WRECKS)
 def test_wrecked_partition_comes_back(partition: Imaged, session: Session, tmp_path: Path, wreck: str) -> None:
-    path, files = partition
-    before = list_images(session, str(path)).images
-    WRECKS[wreck](session, path.stat().st_size)(path)
-    found = list_images(session, str(path), EVERY).images
-    assert [(row.id, row.extents) for row in found] == [(row.id, row.extents) for row in before]
-    restore(session, str(path), RestoreOptions())
-    assert fsck(path).complaints == ()
-    assert contents(path, tmp_path / "out") == files
-    assert [row.name for row in list_images(session, str(path)).images] == ["factory-1", "mine"]
-    assert verify(session, str(path)).ok
+    assert_comes_back(session, partition, wreck, tmp_path / "out")
 
 
 def test_image_that_cannot_fit_is_refused_untouched(session: Session, tmp_path: Path) -> None:

@@ -17,15 +17,9 @@ from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.selection import Selection
 from inpart.operations.session import Session
 from inpart.operations.verify import verify
-from inpart.plugins import load
 from inpart.volume import FileVolume
 
 CONTENT = b"kept by its other name\n" * 300
-
-
-@pytest.fixture
-def session() -> Session:
-    return Session(load())
 
 
 def make(path: Path, files: dict[str, bytes], links: dict[str, str]) -> Path:

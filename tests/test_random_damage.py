@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from inpart import plugins
 from inpart.contracts import EntryType, FilesystemTree
 from inpart.errors import IntegrityError
 from inpart.extents import Extents
@@ -42,28 +42,21 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(plugins.load())
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, session: Session) -> Callable[[str, str], Whole]:
     """A partition of a kind with images in a layout, made once; not to be changed."""
-    made: dict[tuple[str, str], Whole] = {}
 
+    @cache
     def give(name: str, layout: str) -> Whole:
-        if (name, layout) not in made:
-            kind = next(kind for kind in KINDS if kind.name == name)
-            path = tmp_path_factory.mktemp("random") / f"{name}-{layout}.img"
-            kind.make(path)
-            create(session, str(path), CreateOptions("factory-1", "factory", layout=layout))
-            kind.add(path)
-            create(session, str(path), CreateOptions("mine", layout=layout))
-            with open_image(session, str(path), "mine") as image:
-                content, used = image.volume.read(0, image.volume.size), image.reader.extents
-            names = {row.id: row.name for row in list_images(session, str(path)).images}
-            made[name, layout] = Whole(path, names, content, used)
-        return made[name, layout]
+        kind = next(kind for kind in KINDS if kind.name == name)
+        path = tmp_path_factory.mktemp("random") / f"{name}-{layout}.img"
+        kind.make(path)
+        create(session, str(path), CreateOptions("factory-1", "factory", layout=layout))
+        kind.add(path)
+        create(session, str(path), CreateOptions("mine", layout=layout))
+        with open_image(session, str(path), "mine") as image:
+            content, used = image.volume.read(0, image.volume.size), image.reader.extents
+        names = {row.id: row.name for row in list_images(session, str(path)).images}
+        return Whole(path, names, content, used)
 
     return give
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fatmaker import Recipe, copied, copy_in, fsck, make_partition
 from fatwrecks import contents
-from inpart import plugins
 from inpart.errors import IntegrityError, NoImageFound, NoSpace, PlaceTaken, UsageError
+from inpart.operations.aids.upkeep import aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.exchange import import_image
 from inpart.operations.images import list_images, open_image
@@ -29,11 +30,6 @@ TABLE = (
     f"start={START // 512},size=16M,type=6\nstart=47104,size=1M,type=83\n"
 )
 FILES = {"/a.bin": os.urandom(MIB), "/d/b.txt": b"text " * 40_000}
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(plugins.load())
 
 
 def dump(disk: Path) -> str:
@@ -304,3 +300,22 @@ def test_a_partition_that_was_cut_short(tmp_path: Path, two: Path, session: Sess
         list_images(session, f"{disk}#1", EVERY)
     restore(session, str(disk), RestoreOptions("of-1", repair_table=True))
     assert dump(disk) == dump(two).replace(str(two), str(disk))
+
+
+def test_the_table_of_a_disk_to_which_the_partition_was_copied(tmp_path: Path, two: Path, session: Session) -> None:
+    """The image carries the table of the disk that it was made on; an aid that was written since has the right one."""
+    disk, aid, start = tmp_path / "copy.img", f"file:{tmp_path / 'box.ipaid'}", 5 * MIB
+    disk.write_bytes(bytes(44 * MIB))
+    table = f"label: dos\nstart={start // 512},size=16M,type=6\nsize=8M,type=83\n"
+    subprocess.run(["sfdisk", "--quiet", disk], input=table, text=True, check=True)
+    overwrite(disk, start, two.read_bytes()[MIB : 17 * MIB])
+    aid_write(session, f"{disk}#1", (aid,))
+    before = dump(disk)
+    overwrite(disk, 440, bytes(72))
+    for whole in (False, True):
+        options = RestoreOptions("of-1", repair_table=not whole, repair_table_all=whole)
+        with pytest.raises(UsageError, match=f"names no partition at {start}"):
+            restore(session, str(disk), options)
+        overwrite(disk, 440, bytes(72))
+        restore(replace(session, aids=(aid,)), str(disk), options)
+    assert dump(disk) == before

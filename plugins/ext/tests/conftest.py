@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,11 @@ from extmaker import MATRIX, Recipe, copied, make_filled
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], tuple[Path, dict[str, bytes]]]:
     """A function that gives a filled partition of a recipe, made once, and the files in it. Not to be changed."""
     folder = tmp_path_factory.mktemp("ext")
-    made: dict[str, tuple[Path, dict[str, bytes]]] = {}
 
+    @cache
     def give(recipe: Recipe) -> tuple[Path, dict[str, bytes]]:
-        if recipe.name not in made:
-            path = folder / f"{recipe.name}.img"
-            made[recipe.name] = path, make_filled(path, recipe)
-        return made[recipe.name]
+        path = folder / f"{recipe.name}.img"
+        return path, make_filled(path, recipe)
 
     return give
 

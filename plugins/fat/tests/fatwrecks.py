@@ -1,4 +1,4 @@
-"""Ways to wreck a FAT partition, and how to see what is left of its files."""
+"""A FAT partition with images: ways to wreck it, to see what is left of its files, and that it comes back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from fatmaker import Recipe, fill, fsck, make_partition
+from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
+from inpart.operations.images import list_images
+from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Session
+from inpart.operations.stores import EVERY
+from inpart.operations.verify import verify
 from inpart.volume import FileVolume
 
 Wreck = Callable[[Path], None]
+Imaged = tuple[Path, dict[str, bytes]]
 
 
 def contents(path: Path, folder: Path) -> dict[str, bytes]:
@@ -63,3 +70,25 @@ WRECKS: dict[str, Callable[[Session, int], Wreck]] = {
     "reformatted": lambda session, size: reformat(),
     "nothing": lambda session, size: zero(0, 0),
 }
+
+
+def make_imaged(path: Path, recipe: Recipe, session: Session, layout: str | None = None) -> Imaged:
+    """A filled partition of a recipe with two images in it, and its files."""
+    files = fill(make_partition(path, recipe))
+    create(session, str(path), CreateOptions("factory-1", "factory", layout=layout))
+    create(session, str(path), CreateOptions("mine", layout=layout))
+    return path, files
+
+
+def assert_comes_back(session: Session, imaged: Imaged, wreck: str, folder: Path) -> None:
+    """Wreck the partition: both images are found where they were, and the newer one restores it."""
+    path, files = imaged
+    before = list_images(session, str(path)).images
+    WRECKS[wreck](session, path.stat().st_size)(path)
+    found = list_images(session, str(path), EVERY).images
+    assert [(row.id, row.extents) for row in found] == [(row.id, row.extents) for row in before]
+    restore(session, str(path), RestoreOptions())
+    assert fsck(path).complaints == ()
+    assert contents(path, folder) == files
+    assert [row.name for row in list_images(session, str(path)).images] == ["factory-1", "mine"]
+    assert verify(session, str(path)).ok
