@@ -230,7 +230,7 @@ def test_excluded_files_come_back_as_zeros(session: Session, disk: Path, files: 
                     held.read(path)
             else:
                 assert b"".join(held.read(path)) == data
-    restore(session, str(disk), RestoreOptions(image="part"))
+    assert restore(session, str(disk), RestoreOptions(image="part")).left_out == len(gone)
     assert tree(session, disk) == {path: bytes(len(data)) if path in gone else data for path, data in files.items()}
 
 

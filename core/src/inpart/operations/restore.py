@@ -70,7 +70,7 @@ class RestoreReport:
     """What was restored, or with ``dry_run`` would be; sizes in bytes. ``method`` is how the image was found.
 
     ``lost_bytes`` of the image could not be brought back and are zeros, or were left as they are; ``affected`` are the
-    files and system areas that have bytes there.
+    files and system areas that have bytes there. ``left_out`` files are zeros because the image was made without them.
     """
 
     image_id: str
@@ -86,6 +86,7 @@ class RestoreReport:
     dry_run: bool = False
     lost_bytes: int = 0
     affected: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 def restore(session: Session, address: str, options: RestoreOptions) -> RestoreReport:
@@ -162,9 +163,9 @@ def _restore(
         damage = left_out(session, image, damage, used & retained.extents)
     if options.to is None:
         _refuse_own_source(image, composition)
-    if manifest.excluded:
-        count, first = len(manifest.excluded), manifest.excluded[0]
-        session.warn(f"{count} files were left out of the image and come back as zeros, such as {first}")
+    if manifest.lacks_files:
+        count, such = max(manifest.left_out, len(manifest.excluded)), ", ".join(manifest.excluded[:1])
+        session.warn(f"the content of {count} files was left out of the image; they come back as zeros, such as {such}")
     report = RestoreReport(
         image_id=manifest.image_id,
         name=manifest.name,
@@ -179,6 +180,7 @@ def _restore(
         dry_run=options.dry_run,
         lost_bytes=damage.bad.total,
         affected=damage.affected,
+        left_out=max(manifest.left_out, len(manifest.excluded)),
     )
     if options.dry_run:
         return report

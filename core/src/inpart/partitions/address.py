@@ -178,7 +178,7 @@ def _looked_up(where: Address, disk: Volume, *, whole_disk: bool) -> Target:
 
 def _numbered(where: Address, table: PartitionTable | None) -> PartitionEntry:
     if table is None:
-        raise UsageError(f"{where.path} has no partition table", hint=f"leave away #{where.number}, or name an offset")
+        raise UsageError(f"{where.path} has no partition table", hint=f"leave out #{where.number}, or name an offset")
     entry = table.find(where.number or 0)
     if entry is None:
         raise UsageError(f"{where.path} has no partition {where.number}; {_listing(table)}")
