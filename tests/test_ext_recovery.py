@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pytest
 from extediting import HIDDEN, snapshot
-from extmaker import Recipe, copied, dumpe2fs_used, e2fsck, ext, make_filled, mounted
-from inpart.contracts import FilesystemEditor
+from extmaker import Recipe, copied, dumpe2fs_used, e2fsck, ext, make_filled, make_partition, mounted
+from inpart.contracts import Claim, FilesystemEditor
 from inpart.errors import NoSpace
+from inpart.extents import Runs
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.images import list_images
 from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.resume import resume
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
+from inpart.transaction import Transaction
 from inpart.units import MIB
-from inpart.volume import FileVolume
+from inpart.volume import Access, FileVolume
 from inpart_ext.editor import ExtEditor
 
 RECIPES = (
@@ -168,3 +171,18 @@ def test_image_that_cannot_fit_is_refused_untouched(session: Session, tmp_path: 
     with pytest.raises(NoSpace, match=r"\d+"):
         create(session, str(path), CreateOptions("first"))
     assert path.read_bytes() == before
+
+
+def test_a_journal_that_has_a_name_and_no_clusters_is_removed(tmp_path: Path, session: Session) -> None:
+    """As a cut in the first commit of a create leaves it when nobody resumes."""
+    path = make_partition(tmp_path / "p.img", ext("journal", "-t ext2 -b 1024", 8))
+    with FileVolume(path, access=Access.WRITE) as volume:
+        tx = Transaction(volume)
+        ExtEditor(tx.view).claim([Claim("journal", Runs(), 0)], tx, directory=Runs())
+        tx.commit(None)
+    assert resume(session, str(path)).journals == 0
+    assert e2fsck(path) == []
+    with FileVolume(path) as volume:
+        assert ExtEditor(volume).claims() == ()
+    create(session, str(path), CreateOptions("first"))
+    assert e2fsck(path) == []
