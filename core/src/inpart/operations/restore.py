@@ -119,7 +119,7 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
     """Bring an image back to the partition that holds it, or on a whole disk to the place of that partition."""
     image = _intact(session, target, options)
     destination = own_place(session, target, image, whole_disk=options.on_disk)
-    repair = plan_repair(target, image, whole=options.repair_table_all) if options.on_disk else None
+    repair = plan_repair(session, target, image, whole=options.repair_table_all) if options.on_disk else None
     return _restore(session, image, destination, options, repair)
 
 

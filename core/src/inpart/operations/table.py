@@ -1,13 +1,20 @@
-"""What a partition table lacks, found from the copy that an image carries."""
+"""What a partition table lacks, found from the copy that an image or a recovery aid carries."""
 
 from __future__ import annotations
 
-from inpart.errors import NoImageFound, UsageError
+from collections.abc import Mapping
+
+from inpart.errors import IntegrityError, NoImageFound, UsageError
+from inpart.operations.aids.uses import known_records
 from inpart.operations.images import OpenImage
-from inpart.partitions import Repair, Target, repair_entry, repair_table
+from inpart.operations.session import Session
+from inpart.partitions import Repair, Target, repair_entry, repair_table, saved_table
+
+_ON_DISK = "disk:"
+Saved = Mapping[str, tuple[int, bytes]]
 
 
-def plan_repair(target: Target, image: OpenImage, *, whole: bool) -> Repair:
+def plan_repair(session: Session, target: Target, image: OpenImage, *, whole: bool) -> Repair:
     """What to write so that the table names the partition again, or with ``whole`` is all that was saved.
 
     Raises NoImageFound if the image carries no table, UsageError if ``target`` is not the whole disk, and what
@@ -15,13 +22,36 @@ def plan_repair(target: Target, image: OpenImage, *, whole: bool) -> Repair:
     """
     if target.entry is not None or target.start:
         raise UsageError(f"{target.address} is a partition", hint="--repair-table works on the whole disk")
-    areas = image.reader.extra_areas
+    start = image.found.store.base if image.found else image.reader.manifest.partition.disk_offset
+    areas = _saved(session, target, image, start)
     if not areas:
         raise NoImageFound(
             f"image {image.reader.manifest.name!r} carries no partition table",
             hint="it was made from a volume without one; restore with --to instead",
         )
-    if whole:
+    if whole and _names(areas, start):
         return repair_table(target.volume, areas)
-    start = image.found.store.base if image.found else image.reader.manifest.partition.disk_offset
     return repair_entry(target.volume, areas, start)
+
+
+def _saved(session: Session, target: Target, image: OpenImage, start: int) -> Saved:
+    """The table that came with the image; that of an aid if the partition was copied to this disk since."""
+    saved = image.reader.extra_areas
+    if _names(saved, start) or image.found is None:
+        return saved
+    store = image.found.store.store_id.hex()
+    for record in known_records(session, target.volume, target):
+        areas = {
+            name.removeprefix(_ON_DISK): area for name, area in record.system_areas.items() if name.startswith(_ON_DISK)
+        }
+        if store in record.store_ids and record.partition_start == start and _names(areas, start):
+            return areas
+    return saved
+
+
+def _names(saved: Saved, start: int) -> bool:
+    """True if the saved table can be read and has a partition that begins at byte ``start``."""
+    try:
+        return bool(saved) and saved_table(saved).starting_at(start) is not None
+    except IntegrityError:
+        return False

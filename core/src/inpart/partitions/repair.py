@@ -29,7 +29,11 @@ def repair_entry(volume: Volume, saved: Saved, start: int) -> Repair:
     table = saved_table(saved)
     entry = table.starting_at(start)
     if entry is None:
-        raise UsageError(f"the saved partition table names no partition at {start}")
+        raise UsageError(
+            f"the saved partition table names no partition at {start}",
+            hint=f"the partition was moved or copied here since: make it anew with fdisk, from byte {start} on, and "
+            f"restore {volume.name}@{start}",
+        )
     if entry.end > volume.size:
         raise NoSpace(f"partition {entry.describe()} ends at {entry.end}, {volume.name} at {volume.size}")
     draft = Draft(volume, table.sector_size)
