@@ -320,3 +320,16 @@ def test_a_name_that_would_mean_something_else(
 def test_verify_without_any_image(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     code, _, _ = call(capsys, "verify", str(folder / "zeros"))
     assert code == ExitCode.NO_IMAGE
+
+
+def test_the_room_on_a_mounted_file_system_is_estimated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    image = tmp_path / "mounted.img"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", image, "8M"], check=True)
+    with attached(image) as device, mounted(device, tmp_path / "mnt"):
+        code, out, err = call(capsys, "estimate", device)
+    assert code == ExitCode.DONE
+    assert "yes: " in out
+    assert err == (
+        f"inpart: warning: {device}: the file system is mounted or has a journal that was not replayed; "
+        "this is what holds once it is clean\n"
+    )

@@ -54,7 +54,9 @@ def tree_on(session: Session, volume: Volume) -> FilesystemTree:
     """The file system of ``volume``, if its plugin knows files. Raises FilesystemError."""
     filesystem = filesystem_on(session, volume)
     if not isinstance(filesystem, FilesystemTree):
-        raise FilesystemUnsupported(f"the plugin for {filesystem.info.kind} cannot list files")
+        raise FilesystemUnsupported(
+            f"the plugin for {filesystem.info.kind} cannot list files", hint="it can be imaged and restored as a whole"
+        )
     return filesystem
 
 

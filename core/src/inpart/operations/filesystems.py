@@ -11,9 +11,9 @@ from inpart.plugins import ask
 from inpart.volume import Volume
 
 UNCLEAN = {
-    State.DIRTY: "was not unmounted cleanly",
+    State.DIRTY: "is mounted or was not unmounted cleanly",
     State.ERRORS: "has errors",
-    State.NEEDS_REPLAY: "has a journal that was not replayed",
+    State.NEEDS_REPLAY: "is mounted or has a journal that was not replayed",
     State.HIBERNATED: "belongs to a hibernated system",
 }
 """What a state other than clean means, after the words "the file system"."""

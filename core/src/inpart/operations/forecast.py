@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inpart.contracts import FilesystemEditor, State
 from inpart.errors import FilesystemError, NoSpace
 from inpart.operations.estimate import estimate_stream
+from inpart.operations.filesystems import UNCLEAN
 from inpart.operations.images import open_reader
 from inpart.operations.partition import open_as_it_is, open_healthy, open_stores
 from inpart.operations.placing import place_image
@@ -55,8 +56,9 @@ def forecast(session: Session, address: str, selection: Selection, parent: str |
         editor = mounted.filesystem
         free = editor.free() if isinstance(editor, FilesystemEditor) else scope.used.complement(0, 0)
         must_move, fits = 0, True
+        clean = _warned_of(session, target.volume.name, editor.info.state)
         try:
-            plan = place_image(session, mounted, located.stores, session.policy.layout, size).plan
+            plan = place_image(session, mounted, located.stores, session.policy.layout, size, rehearsed=clean).plan
             must_move = (mounted.filesystem.allocated() & plan.vacate).total
             verdict = plan.summary
         except (NoSpace, FilesystemError) as error:
@@ -72,3 +74,10 @@ def forecast(session: Session, address: str, selection: Selection, parent: str |
             fits=fits,
             verdict=verdict,
         )
+
+
+def _warned_of(session: Session, name: str, state: State) -> bool:
+    """True if the file system is clean; another state, as that of a mounted one, is told and counts as if it were."""
+    if state is not State.CLEAN:
+        session.warn(f"{name}: the file system {UNCLEAN[state]}; this is what holds once it is clean")
+    return state is State.CLEAN

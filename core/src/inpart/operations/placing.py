@@ -42,9 +42,15 @@ class Placement:
 
 
 def plan_placement(
-    session: Session, mounted: Mounted, stores: tuple[Store, ...], layout_name: str, size: Sized
+    session: Session,
+    mounted: Mounted,
+    stores: tuple[Store, ...],
+    layout_name: str,
+    size: Sized,
+    *,
+    rehearsed: bool = True,
 ) -> Placement:
-    """Ask the layout where a stream would go, and rehearse what its commit asks of the file system.
+    """Ask the layout where a stream would go, and unless not ``rehearsed`` try what its commit asks of the file system.
 
     Writes nothing. Raises NoSpace with the numbers.
     """
@@ -64,21 +70,28 @@ def plan_placement(
         options=session.policy.options,
     )
     placement = Placement(layout, store, layout.plan(request, store))
-    _rehearse_claim(mounted, placement.plan)
+    if rehearsed:
+        _rehearse_claim(mounted, placement.plan)
     return placement
 
 
 def place_image(
-    session: Session, mounted: Mounted, stores: tuple[Store, ...], layout_name: str, estimate: Estimate
+    session: Session,
+    mounted: Mounted,
+    stores: tuple[Store, ...],
+    layout_name: str,
+    estimate: Estimate,
+    *,
+    rehearsed: bool = True,
 ) -> Placement:
     """Where an image would go: room for the worst case, or for what is likely where files have to move for it.
 
     To move gigabytes for room that is not used costs more than to start again when the sample misled the estimate.
     """
-    placement = plan_placement(session, mounted, stores, layout_name, estimate)
+    placement = plan_placement(session, mounted, stores, layout_name, estimate, rehearsed=rehearsed)
     if not placement.plan.vacate:
         return placement
-    return plan_placement(session, mounted, stores, layout_name, estimate.likely())
+    return plan_placement(session, mounted, stores, layout_name, estimate.likely(), rehearsed=rehearsed)
 
 
 def _occupied(stores: tuple[Store, ...]) -> Extents:
