@@ -96,7 +96,7 @@ class _EntryCheck:
         follows[follows] = slots.row[second[follows]] == slots.row[first[follows]]
         role = np.zeros(len(slots), dtype=np.int64)
         role[first], role[second[follows]] = 1, 2
-        yield from self._check_dots(blocks, slots, first, role)
+        yield from self._check_dots(blocks, slots, role)
         used = (slots.inode > 0) & (role == 0)
         plain = slots.pick(used)
         yield from self._check_entries(blocks.folder[plain.row], plain)
@@ -114,7 +114,7 @@ class _EntryCheck:
             plain = slots.pick(slots.inode > 0)
             yield from self._check_entries(np.full(len(plain), number, dtype=np.int64), plain)
 
-    def _check_dots(self, blocks: DirBlocks, slots: Slots, first: Numbers, role: Numbers) -> Iterator[Finding]:
+    def _check_dots(self, blocks: DirBlocks, slots: Slots, role: Numbers) -> Iterator[Finding]:
         inode, folder = slots.inode, blocks.folder[slots.row]
         one, two = _dots(slots)
         right = (role == 1) & one & (inode == folder)
