@@ -10,12 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 from extediting import tolerable
 from extmaker import e2fsck, ext, make_partition, mounted, run
+from inpart.contracts import State
+from inpart.errors import IntegrityError, UnfinishedJournal
 from inpart.extents import Extents
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.resume import resume
 from inpart.testing.cut_files import change_files, put_files, sample_files
-from inpart.testing.cut_kit import PowerCutKit
-from inpart.volume import FileVolume
+from inpart.testing.cut_kit import Bench, PowerCutKit
+from inpart.testing.cuts import Sample
+from inpart.volume import FileVolume, MemoryVolume
 from inpart_ext.editor import ExtEditor
 
 RECIPES = {
@@ -66,6 +72,27 @@ class TestExt(PowerCutKit):
         assert subprocess.run(["e2fsck", "-p", path], check=False, capture_output=True).returncode in (0, 1)
         with mounted(path) as root:
             change_files(root)
+
+    def test_create_after_a_boot(self, bench: Bench, cuts: Sample | None) -> None:
+        """Who boots instead of resuming can create again, after what is left of the journal was given up."""
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        self._each(bench, recording, cuts, lambda: self._check_boot(bench))
+
+    def _check_boot(self, bench: Bench) -> None:
+        path = str(bench.cut)
+        if ExtEditor(MemoryVolume(bench.cut.read_bytes())).info.state is not State.CLEAN:
+            with pytest.raises(UnfinishedJournal):
+                create(bench.session, path, CreateOptions("other"))
+        assert subprocess.run(["e2fsck", "-p", path], check=False, capture_output=True).returncode in (0, 1)
+        assert self.complaints(bench.cut) == []
+        try:
+            resume(bench.session, path)
+        except IntegrityError:
+            resume(bench.session, path, discard=True)
+        create(bench.session, path, CreateOptions("other"))
+        assert bench.committed(bench.cut) in (["other"], ["new", "other"])
+        assert self.complaints(bench.cut) == []
+        assert self.files(bench.cut) == bench.files
 
     def complaints(self, path: Path) -> list[str]:
         return e2fsck(path)

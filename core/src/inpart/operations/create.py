@@ -89,13 +89,13 @@ def _create(session: Session, address: str, options: CreateOptions) -> CreateRep
     outside = options.to is not None
     access = Access.ALONE if outside or options.dry_run else Access.WRITE
     with open_target(address, access) as target:
+        located = open_stores(session, target.volume)
         if outside and options.selection.all_sectors:
             mounted = open_as_it_is(session, target.volume)
         elif outside:
             mounted = open_clean(session, target.volume, options.allow)
         else:
             mounted = open_healthy(session, target.volume, options.allow)
-        located = open_stores(session, target.volume)
         if not outside:
             refuse_taken(options.name, located)
         job = _Job(session, target, mounted, located, options)

@@ -83,8 +83,8 @@ def _import(session: Session, address: str, path: Path, layout: str | None, *, d
                 f"{target.volume.size}",
                 hint="import it into a partition that it can be restored to",
             )
-        mounted = open_healthy(session, target.volume)
         located = open_stores(session, target.volume)
+        mounted = open_healthy(session, target.volume)
         refuse_taken(manifest.name, located)
         if any(one.summary.image_id == manifest.id_bytes for one in located.images):
             raise UsageError(f"image {manifest.image_id[:12]} is in {target.volume.name} already")

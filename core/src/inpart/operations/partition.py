@@ -110,11 +110,14 @@ def _recognised(session: Session, volume: Volume) -> tuple[FilesystemProvider, F
 
 
 def open_stores(session: Session, volume: Volume) -> Located:
-    """The stores that a healthy file system claims, to be added to. Raises IntegrityError, UnfinishedJournal."""
+    """The stores that a file system claims, to be added to. Raises IntegrityError, UnfinishedJournal.
+
+    To be called before the file system is judged: an unfinished change may be all that is wrong with it.
+    """
     located = locate(session, volume, (SearchMethod.CLAIMS,))
     refuse_unfinished(session, volume, located.stores)
     claims = claims_of(session, volume) or ()
-    strangers = [claim.name for claim in claims if claim.name != "journal"]
+    strangers = [claim.name for claim in claims if claim.runs and claim.name != "journal"]
     if strangers and not located.found:
         raise IntegrityError(
             f"{volume.name}: /.inpart holds {', '.join(strangers[:_SHOWN])} but no table of contents can be read",
