@@ -38,7 +38,7 @@ def _strayed(store: Store, claims: Sequence[Claim]) -> list[tuple[Claim, Claim |
 
 def _finding(claim: Claim, present: Claim | None) -> Finding:
     what = "is not there" if present is None else "was moved by something else"
-    message = f"the file {what}; the file system may overwrite the clusters that it stands for"
+    message = f"the file {what}: the file system may overwrite its clusters, until `inpart repair` claims them again"
     return Finding(Severity.ERROR, "store.unprotected", f"{CLAIMS_DIRECTORY}/{claim.name}", message)
 
 
