@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 from inpart.cli.app import build
+from inpart.cli.app import run as run_cli
 from inpart.config.settings import merge
 from inpart.config.sources import Given
 from inpart.errors import ExitCode
@@ -114,3 +116,50 @@ def test_every_exit_code_is_described() -> None:
 def test_every_setting_is_described() -> None:
     keys = [key for key, _, _ in merge(Given()).rows()]
     assert re.findall(r"^\| `(\w+\.\w+)` \|", sections()["config show"], re.MULTILINE) == keys
+
+
+JSON = {
+    "demo": ("--keep", "."),
+    "probe": ("disk.img#1",),
+    "map": ("disk.img#1",),
+    "ls": ("disk.img#1",),
+    "extract": ("disk.img#1", "--to", "files"),
+    "estimate": ("disk.img#1",),
+    "create": ("disk.img#1", "--name", "one"),
+    "export": ("disk.img#1", "one", "--to", "one.ipi"),
+    "list": ("disk.img#1",),
+    "show": ("disk.img#1",),
+    "verify": ("disk.img#1",),
+    "restore": ("disk.img#1",),
+    "resume": ("disk.img#1",),
+    "repair": ("disk.img#1",),
+    "aid write": ("disk.img#1", "reserved"),
+    "aid show": ("disk.img#1",),
+    "plugins": (),
+    "config show": (),
+}
+"""The commands whose object the document writes down, and a call of each, in an order in which they work."""
+
+
+def outer_keys(written: str) -> set[str]:
+    """The keys of an object as the document writes it, without those of the objects in it."""
+    inside, count = written.strip()[1:-1], 1
+    while count:
+        inside, count = re.subn(r"[\[{][^\[\]{}]*[\]}]", "", inside)
+    return set(re.findall(r'"(\w+)"', inside))
+
+
+def test_json_has_the_keys_of_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    described = {
+        name: found[1]
+        for name, text in sections().items()
+        if (found := re.search(r"JSON:\s+`({.*?})`", text, re.DOTALL))
+    }
+    assert set(described) == set(JSON)
+    for name, arguments in JSON.items():
+        assert run_cli([*name.split(), *arguments, "--json"]) == ExitCode.DONE
+        shown = json.loads(capsys.readouterr().out)
+        assert outer_keys(described[name]) == set(shown), name
