@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+from inpart.contracts import Severity
+from inpart.extents import Extents
+from inpart.operations.check import check_filesystem
+from inpart.operations.create import CreateOptions, create
+from inpart.operations.resume import resume
 from inpart.testing.cut_files import change_files, put_files, sample_files
-from inpart.testing.cut_kit import PowerCutKit
+from inpart.testing.cut_kit import Bench, PowerCutKit
+from inpart.testing.cuts import Sample
 from inpart.units import KIB, MIB
+from inpart.volume import FileVolume
+from inpart_ntfs.editor.editor import NtfsEditor
 from ntfsjudge import contents, judge, mounted, tolerable
 from ntfsmaker import Recipe, make_partition
 
@@ -19,6 +29,7 @@ RECIPES = {
 
 class TestNtfs(PowerCutKit):
     variants: ClassVar[Sequence[str]] = tuple(RECIPES)
+    unmoved: ClassVar[Sequence[str]] = ("c1k",)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:
         """Some records are left free, as on all volumes that have been in use: $MFT need not grow."""
@@ -32,7 +43,23 @@ class TestNtfs(PowerCutKit):
             put_files(root, files)
             for file in (*spare, root / "filler"):
                 file.unlink()
-        return files
+        return files if variant in self.unmoved else files | self._at_the_end(path)
+
+    def _at_the_end(self, path: Path) -> dict[str, bytes]:
+        """Fill the partition with files, and keep a few that lie at its end."""
+        dice = random.Random(path.name)
+        pieces = {f"piece{number}.bin": dice.randbytes(60_000) for number in range(80)}
+        with mounted(path) as root, suppress(OSError):
+            put_files(root, pieces)
+        with FileVolume(path) as volume:
+            tree, end = NtfsEditor(volume), Extents.span(int(volume.size * 0.95), volume.size)
+            found = {entry.path[1:]: entry.size for entry in tree.list()}
+            whole = [name for name in pieces if found.get(name) == 60_000]
+            kept = set([name for name in whole if tree.runs(f"/{name}").extents() & end][:3])
+        with mounted(path) as root:
+            for name in set(pieces) & set(found) - kept:
+                (root / name).unlink()
+        return {name: pieces[name] for name in kept}
 
     def files(self, path: Path) -> dict[str, bytes]:
         with mounted(path, "ro") as root:
@@ -47,3 +74,18 @@ class TestNtfs(PowerCutKit):
 
     def harmless(self, complaint: str) -> bool:
         return tolerable(complaint)
+
+    def test_create_instead_of_resume(self, bench: Bench, cuts: Sample | None) -> None:
+        """Nobody resumes, the partition is used, and the next create finds nothing in its way."""
+        recording = self._record(bench, lambda path: create(bench.session, path, CreateOptions("new")))
+        self._each(bench, recording, cuts, lambda: self._check_create_again(bench))
+
+    def _check_create_again(self, bench: Bench) -> None:
+        self.change(bench.cut)
+        files, path = self.files(bench.cut), str(bench.cut)
+        assert not [one for one in check_filesystem(bench.session, path) if one.severity is Severity.ERROR]
+        resume(bench.session, path, discard=True)
+        create(bench.session, path, CreateOptions("again"))
+        assert "again" in bench.committed(bench.cut)
+        assert self.files(bench.cut) == files
+        assert not [line for line in self.complaints(bench.cut) if not self.harmless(line)]

@@ -135,6 +135,15 @@ def test_content_and_attributes_are_what_ntfs_3g_reads(small: Bench) -> None:
             assert int.from_bytes(os.getxattr(path, ATTRIB), "big") & 7 == 7
 
 
+def test_the_directory_changes_in_one_sector(small: Bench) -> None:
+    """It has a security id, though ntfs-3g has cleared that of $MFT, and so no descriptor of its own."""
+    small.claim(*small.pick([1] * 30, longest=1))
+    with mounted(small.path, "ro") as root:
+        number = (root / HIDDEN).stat().st_ino
+    with FileVolume(small.path) as volume:
+        assert NtfsEditor(volume).mft.record(number).bytes_in_use <= 512
+
+
 def test_many_files_and_a_file_in_many_pieces(filled: Filled, tmp_path: Path) -> None:
     bench = Bench.copy(filled(next(one for one in MATRIX if one.name == "c4k"))[0], tmp_path)
     facts, before = snapshot(bench.path), bench.count()

@@ -26,11 +26,15 @@ def is_abandoned(mft: Mft, number: int) -> bool:
 
 
 def _was_home(mft: Mft, reference: int) -> bool:
-    """True if the record of a file reference is ``/.inpart``, shown or not, or was until it was deleted."""
-    record = _record(mft, reference & REFERENCE_MASK)
+    """True if the record of a file reference is ``/.inpart``, shown or not, was until it was deleted, or is to be.
+
+    Whoever deletes a file gives its record another sequence number; one that is free and has it still is not made yet.
+    """
+    record, sequence = _record(mft, reference & REFERENCE_MASK), reference >> 48
+    if record is not None and not record.in_use and record.sequence_number == sequence:
+        return True
     if record is None or not any(map(_is_home, _names(mft, record))):
         return False
-    sequence = reference >> 48
     return record.sequence_number == (sequence if record.in_use else sequence % 0xFFFF + 1)
 
 

@@ -27,6 +27,8 @@ from inpart_ntfs.editor.rewriting import store
 from inpart_ntfs.editor.system import renew_front
 from inpart_ntfs.structs import FILE_RECORD, field_offset
 
+_PROTECTED = (Number.MFT, Number.MFT_MIRR)
+"""Files of the system whose security id may stand for all; ntfs-3g clears that of the first one when it grows."""
 _BYTES_IN_USE = field_offset(FILE_RECORD, "bytes_in_use")
 
 
@@ -53,7 +55,7 @@ class Claimer:
         self.ledger = self.ground.ledger
         self.size = self.ground.cluster_size
         self.root = Folder(self.ground, load(self.ground.mft, Number.ROOT))
-        self.maker = Maker.like(self.root.draft, load(self.ground.mft, Number.MFT))
+        self.maker = Maker.like(self.root.draft, *(load(self.ground.mft, number) for number in _PROTECTED))
         self.home = find_home(self.ground, self.root)
         self.files = files_in(self.home) if self.home is not None else {}
         self.supply = _Supply(self.ground, Room())
