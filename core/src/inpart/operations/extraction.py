@@ -146,7 +146,8 @@ def _explained(path: str) -> Iterator[None]:
         raise UsageError(f"{path} exists already", hint="--overwrite replaces it") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise NoSpace(f"{path}: no space left where it is extracted to") from error
+            hint = "free some space there, or choose what to extract with --include; what is out stays"
+            raise NoSpace(f"{path}: no space left where it is extracted to", hint=hint) from error
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise UsageError(f"{path}: something else than a directory is in the way") from error
         raise InpartError(f"{path}: {error.strerror}") from error

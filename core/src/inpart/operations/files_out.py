@@ -45,7 +45,10 @@ class NewFile:
 
     def _error(self, error: OSError) -> InpartError:
         if error.errno == _ENOSPC:
-            return NoSpace(f"no space left for {self.wanted}, which is removed again")
+            return NoSpace(
+                f"no space left for {self.wanted}; what was written is removed again",
+                hint="free some space there; `inpart estimate` says how much an image takes",
+            )
         return VolumeError(f"{self.wanted}: cannot write: {error.strerror}")
 
     def flush(self) -> None:

@@ -162,12 +162,12 @@ def _check_table(table: Table | None, geometry: Geometry, room: Runs, placement:
 
 
 def _no_space(request: PlanRequest, needed: int, avail: int) -> NoSpace:
-    free = request.free.total
+    free, lower = request.free.total, "lower --min-free, " * bool(request.min_free)
     return NoSpace(
         f"the image needs {format_size(needed)} ({needed} bytes) and {format_size(max(avail, 0))} "
         f"({max(avail, 0)} bytes) are available: {free} bytes are free, {request.min_free} of them are to stay free, "
         "the rest goes to the container's tables",
-        hint="free some space, lower policy.min_free, or write the image elsewhere with --to FILE",
+        hint=f"free some space, {lower}or write the image elsewhere with --to FILE",
     )
 
 
