@@ -36,7 +36,7 @@ Image = Annotated[
     str | None,
     typer.Argument(
         metavar="IMAGE",
-        help="An image: its name, the beginning of its id, 'latest' or 'factory'.",
+        help="Its name, the beginning of its id, 'latest' or 'factory'; else the newest intact one, user images first.",
         show_default=False,
     ),
 ]

@@ -51,7 +51,7 @@ def check_stored(session: Session, reader: ImageReader, hint: str) -> None:
     level = session.policy.verify
     if level == "none":
         return
-    with session.progress.phase("reading back", reader.manifest.stored_bytes) as advance:
+    with session.progress.phase("checking the image", reader.manifest.stored_bytes) as advance:
         for finding in reader.verify("full" if level == "full" else "stored", advance):
             raise IntegrityError(f"{finding.where}: {finding.message}", hint=hint)
 
@@ -62,7 +62,7 @@ def check_restorable(session: Session, reader: ImageReader) -> None:
     if level == "none":
         return
     found: list[Finding] = []
-    with session.progress.phase("reading back", reader.manifest.stored_bytes) as advance:
+    with session.progress.phase("checking the image", reader.manifest.stored_bytes) as advance:
         for finding in reader.verify("full" if level == "full" else "stored", advance):
             if finding.severity is Severity.ERROR:
                 raise IntegrityError(f"{finding.where}: {finding.message}", hint=DAMAGED)
