@@ -86,8 +86,8 @@ class TestFat(FatCuts):
 class TestFatBlocks(FatCuts):
     """The same for images in blocks, for which no file has to move."""
 
-    vacates: ClassVar[bool] = False
     variants: ClassVar[Sequence[str]] = ("fat12",)
+    unmoved = variants
     sample: ClassVar[int] = 4
 
     def session(self) -> Session:
