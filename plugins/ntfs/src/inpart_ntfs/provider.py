@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from inpart.contracts import Filesystem, Probe, Verdict
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, VolumeError
 from inpart.units import format_size
 from inpart.volume import Volume
 
 from inpart_ntfs.boot import find_boot
-from inpart_ntfs.editor.ownership import Memory
 from inpart_ntfs.mft import Mft
+
+if TYPE_CHECKING:
+    from inpart_ntfs.editor.ownership import Memory
 
 
 class NtfsProvider:
@@ -19,8 +24,11 @@ class NtfsProvider:
     api_version = 1
     summary = "NTFS 1.2 to 3.1: image, check, claim, vacate"
 
-    def __init__(self) -> None:
-        self._memory = Memory()
+    @cached_property
+    def _memory(self) -> Memory:
+        from inpart_ntfs.editor.ownership import Memory  # noqa: PLC0415 - every plugin probes, one opens
+
+        return Memory()
 
     def probe(self, volume: Volume) -> Probe:
         """Looks at the boot sector, its backup where that is damaged, and the first records of $MFT."""
