@@ -123,3 +123,20 @@ def test_what_cannot_be_read_is_told(disk: Path) -> None:
     name = f"{disk}#1"
     assert any(line.startswith(f"the files in /.inpart were not looked at: {name}") for line in said)
     assert f"{name}: 15.9 MiB cannot be read, from 65536 on, and were not searched" in said
+
+
+def test_a_name_that_quick_ways_miss_is_searched_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody deletes the hidden files of one image; those of the other layout still lead to the other image."""
+    card = tmp_path / "card.img"
+    subprocess.run(["mkfs.fat", "-C", card, "16384"], check=True, capture_output=True)
+    session = Session(plugins.load())
+    create(session, str(card), CreateOptions("solid", layout="contiguous"))
+    create(session, str(card), CreateOptions("scattered", layout="blocks"))
+    subprocess.run(["mattrib", "-i", card, "-r", "-s", "-h", "::/.inpart/scattered.ipb"], check=True)
+    subprocess.run(["mdel", "-i", card, "::/.inpart/scattered.ipb"], check=True)
+    for command in (["verify"], ["show"], ["ls"]):
+        capsys.readouterr()
+        code = run_cli([command[0], str(card), "scattered"])
+        assert code in {ExitCode.DONE, ExitCode.INTEGRITY}, command
+        assert "there is no image" not in capsys.readouterr().err
+    assert run_cli(["verify", str(card), "nowhere"]) == ExitCode.NO_IMAGE

@@ -195,7 +195,7 @@ def opened_image(
     if is_image_stream(target.volume):
         reader = _open_file(session, target.volume, wanted)
         return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
-    located, found = _selected(session, target, wanted, methods)
+    located, found = located_image(session, target, wanted, methods)
     if found.image.state == "stray":
         session.warn(
             f"of image {found.summary.name!r} only the data were found: it may have been deleted, or never finished; "
@@ -207,7 +207,7 @@ def opened_image(
     return OpenImage(reader, ImageVolume(reader), target, located, found)
 
 
-def _selected(
+def located_image(
     session: Session, target: Target, wanted: str | None, methods: tuple[SearchMethod, ...]
 ) -> tuple[Located, FoundImage]:
     """The image that is asked for; where quick ways lead to none, or into another partition, thorough ones go on."""

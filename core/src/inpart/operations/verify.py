@@ -11,7 +11,7 @@ from inpart.image import ImageReader, damaged_extents, is_image_stream
 from inpart.operations.affected import files_hit
 from inpart.operations.check import check_filesystem, is_sound
 from inpart.operations.filesystems import UNCLEAN, find_filesystem
-from inpart.operations.images import open_reader, opened_image
+from inpart.operations.images import located_image, open_reader, opened_image
 from inpart.operations.journals import unfinished
 from inpart.operations.protection import unprotected
 from inpart.operations.session import Session
@@ -40,8 +40,7 @@ def verify(session: Session, address: str, wanted: str | None = None, level: str
     with open_target(address) as target:
         if is_image_stream(target.volume):
             return _of_file(session, target, wanted, level)
-        located = locate(session, target.volume, EVERY, target)
-        chosen = [located.select(wanted)] if wanted is not None else list(located.images)
+        located, chosen = _chosen(session, target, wanted)
         findings = list(_of_stores(session, target, located))
         if not chosen and not findings:
             raise located.nothing()
@@ -49,6 +48,14 @@ def verify(session: Session, address: str, wanted: str | None = None, level: str
         for one in chosen:
             findings += _of_image(session, target, located, one, level)
         return VerifyReport(is_sound(tuple(findings)), tuple(findings), tuple(one.summary.name for one in chosen))
+
+
+def _chosen(session: Session, target: Target, wanted: str | None) -> tuple[Located, list[FoundImage]]:
+    if wanted is None:
+        located = locate(session, target.volume, EVERY, target)
+        return located, list(located.images)
+    located, found = located_image(session, target, wanted, EVERY)
+    return located, [found]
 
 
 def _of_file(session: Session, target: Target, wanted: str | None, level: str) -> VerifyReport:
