@@ -29,7 +29,6 @@ RECIPES = {
 
 class TestNtfs(PowerCutKit):
     variants: ClassVar[Sequence[str]] = tuple(RECIPES)
-    unmoved: ClassVar[Sequence[str]] = ("c1k",)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:
         """Some records are left free, as on all volumes that have been in use: $MFT need not grow."""
@@ -43,7 +42,7 @@ class TestNtfs(PowerCutKit):
             put_files(root, files)
             for file in (*spare, root / "filler"):
                 file.unlink()
-        return files if variant in self.unmoved else files | self._at_the_end(path)
+        return files | self._at_the_end(path)
 
     def _at_the_end(self, path: Path) -> dict[str, bytes]:
         """Fill the partition with files, and keep a few that lie at its end."""
