@@ -89,8 +89,12 @@ class TestExt(PowerCutKit):
             resume(bench.session, path)
         except IntegrityError:
             resume(bench.session, path, discard=True)
-        create(bench.session, path, CreateOptions("other"))
-        assert bench.committed(bench.cut) in (["other"], ["new", "other"])
+        try:
+            create(bench.session, path, CreateOptions("other"))
+        except IntegrityError as error:  # cut after the claim and before its tables: an empty container is left
+            assert "inpart repair" in (error.hint or ""), error
+        else:
+            assert bench.committed(bench.cut) in (["other"], ["new", "other"])
         assert self.complaints(bench.cut) == []
         assert self.files(bench.cut) == bench.files
 
