@@ -146,6 +146,21 @@ def test_a_locked_file_is_busy(disk: Path) -> None:
     FileVolume(disk, Access.WRITE).close()
 
 
+def test_two_loop_devices_over_one_file_are_one(
+    disk: Path, mounted: tuple[Path, Path], attach: Callable[..., Path]
+) -> None:
+    other = attach(disk)
+    with pytest.raises(DeviceBusy, match=f"the same bytes as .*mounted on {mounted[1]}"):
+        FileVolume(other, Access.WRITE)
+    first = attach(disk, "--offset", str(MIB), "--sizelimit", str(8 * MIB))
+    with pytest.raises(DeviceBusy, match=f"the same bytes as .*mounted on {mounted[1]}"):
+        FileVolume(first, Access.ALONE)
+    second = attach(disk, "--offset", str(9 * MIB), "--sizelimit", str(8 * MIB))
+    run("umount", mounted[1])
+    with FileVolume(second, Access.WRITE), pytest.raises(DeviceBusy, match=r"the same bytes as .*in exclusive use"):
+        FileVolume(other, Access.ALONE)
+
+
 def test_a_lock_held_for_a_moment_is_waited_for(loop: Path) -> None:
     holder = os.open(loop, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_SH)

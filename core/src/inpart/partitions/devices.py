@@ -8,11 +8,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from inpart.volume.loops import SYS_DEV, SYSFS_SECTOR
+
 BLKRRPART = 0x125F
-_SYS_DEV = Path("/sys/dev/block")
 _DEV = Path("/dev")
-SYSFS_SECTOR = 512
-"""sysfs counts in 512-byte units whatever the device's sectors are."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def _sys_directory(path: Path) -> Path | None:
         return None
     if not stat.S_ISBLK(status.st_mode):
         return None
-    link = _SYS_DEV / f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+    link = SYS_DEV / f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
     return link.resolve() if link.exists() else None
 
 
