@@ -18,6 +18,7 @@ from inpart.errors import IntegrityError, UnfinishedJournal
 from inpart.extents import Extents
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.resume import resume
+from inpart.operations.stores import locate
 from inpart.testing.cut_files import change_files, put_files, sample_files
 from inpart.testing.cut_kit import Bench, PowerCutKit
 from inpart.testing.cuts import Sample
@@ -89,11 +90,12 @@ class TestExt(PowerCutKit):
             resume(bench.session, path)
         except IntegrityError:
             resume(bench.session, path, discard=True)
-        try:
-            create(bench.session, path, CreateOptions("other"))
-        except IntegrityError as error:  # cut after the claim and before its tables: an empty container is left
-            assert "inpart repair" in (error.hint or ""), error
+        stores = locate(bench.session, MemoryVolume(bench.cut.read_bytes())).found
+        if stores and not stores[0].images:  # cut between the claim and its tables
+            with pytest.raises(IntegrityError, match="lost its tables"):
+                create(bench.session, path, CreateOptions("other"))
         else:
+            create(bench.session, path, CreateOptions("other"))
             assert bench.committed(bench.cut) in (["other"], ["new", "other"])
         assert self.complaints(bench.cut) == []
         assert self.files(bench.cut) == bench.files
