@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -120,7 +120,9 @@ class Partition:
     def repair(self, store: ContiguousStore) -> None:
         """Write lost tables again and commit that."""
         tx = Transaction(self.volume)
-        self.apply(store.repair(tx))
+        change = store.repair(tx)
+        self.apply(StoreChange(release=change.release))
+        self.apply(replace(change, release=()))
         tx.commit(None)
 
     def summary(self, image_id: bytes, stream: bytes, name: str, kind: str) -> ImageSummary:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from inpart.contracts import Search, SearchMethod, Severity
+from inpart.contracts import Claim, LayoutOptions, Search, SearchMethod, Severity, StoreChange
 from inpart.errors import IntegrityError, NoImageFound, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.testing.damage import randomise_range, zero_range
@@ -466,6 +466,60 @@ def test_claims_show_that_the_tables_are_from_before_a_commit() -> None:
         assert "container.table-outdated" in codes(store)
     part.repair(part.store())
     expect(part.store(), streams)
+    boot = part.volume.read(0, part.data_start)
+    streams[part.create(stream_of(20_000, 18), "after it")] = stream_of(20_000, 18)
+    expect(part.store(), streams)
+    assert part.volume.read(0, part.data_start) == boot
+    assert not part.store().findings
+
+
+@pytest.mark.parametrize("limit", [64 * MIB, 256 * KIB])
+def test_files_of_a_change_that_was_given_up_are_given_back(limit: int) -> None:
+    """As after a cut between the claim and the tables, when the system was used instead of resumed."""
+    part = Partition(MemoryVolume(16 * MIB), options=LayoutOptions(segment_size=64 * KIB, file_limit=limit))
+    stream = stream_of(900_000, 14)
+    _claim_only(part, stream, "new")
+    (store,) = locate(part, SearchMethod.CLAIMS)
+    assert (store.images, codes(store)) == ((), {"container.unfinished-image", "container.abandoned-files"})
+    part.repair(store)
+    assert (part.claims, part.store()) == ({}, None)
+    expect_after = {part.create(stream, "new"): stream}
+    expect(part.store(), expect_after)
+    assert not part.store().findings
+
+
+def test_a_change_given_up_leaves_the_images_before_it() -> None:
+    part, streams = filled()
+    before = dict(part.claims)
+    _claim_only(part, stream_of(900_000, 16), "new")
+    (store,) = locate(part, SearchMethod.CLAIMS)
+    expect(store, streams)
+    assert "container.abandoned-files" in codes(store)
+    part.repair(store)
+    assert part.claims == before
+    streams[part.create(stream_of(900_000, 17), "new")] = stream_of(900_000, 17)
+    expect(part.store(), streams)
+    assert not part.store().findings
+
+
+def test_files_of_what_may_be_an_image_stay() -> None:
+    part = Partition(MemoryVolume(16 * MIB))
+    _claim_only(part, stream_of(100_000, 15), "new")
+    part.apply(StoreChange(claims=(Claim("old.ipi", Runs(((64 * KIB, 4 * KIB),)), 4 * KIB),)))
+    (store,) = locate(part, SearchMethod.CLAIMS)
+    assert "container.abandoned-files" not in codes(store)
+    claims = dict(part.claims)
+    part.repair(store)
+    assert part.claims == claims
+
+
+def _claim_only(part: Partition, stream: bytes, name: str) -> None:
+    """All of a create but what its transaction edits in the tables and headers."""
+    plan = LAYOUT.plan(part.request(len(stream)), part.store())
+    writer = LAYOUT.writer(part.volume, plan, part.store(), b"never committed!")
+    writer.write(stream)
+    writer.finish(part.summary(b"never committed!", stream, name, "user"))
+    part.apply(writer.publish(Transaction(part.volume)))
 
 
 def test_remove_commits_before_clusters_are_freed() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from inpart.contracts import API_VERSION, Plan, PlanRequest, Search, SearchMethod, Store
 from inpart.errors import UsageError
 from inpart.extents import Extents
-from inpart.units import MIB, SECTOR
+from inpart.units import MIB
 from inpart.volume import Volume
 
 from inpart_storage_contiguous import naming
+from inpart_storage_contiguous.abandoned import abandoned, first_headers
 from inpart_storage_contiguous.assembly import stores_from
 from inpart_storage_contiguous.moved import moved_store
 from inpart_storage_contiguous.planning import Layouting, make_plan
@@ -87,24 +90,14 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     if moved is not None:
         return [moved]
     stores = stores_from(volume, marks, rebuild=False)
-    if images and (not stores or any(store.doubtful for store in stores) or _unlisted(volume, search, stores)):
+    if images and (not stores or any(store.doubtful for store in stores) or _newer(volume, search, stores)):
         scan_extents(volume, images, marks)
         stores = stores_from(volume, marks, owned=True)
-    return own_stores(stores)
+    return [replace(store, abandoned=abandoned(volume, search.claims, store)) for store in own_stores(stores)]
 
 
-def _unlisted(volume: Volume, search: Search, stores: list[ContiguousStore]) -> bool:
+def _newer(volume: Volume, search: Search, stores: list[ContiguousStore]) -> bool:
     """True if there are files of a committed image that no table names, so that a newer table was lost."""
     known = {claim.name.lower() for store in stores for claim in store.claims().claims}
-    heads = Extents(
-        [
-            (start, start + SECTOR)
-            for claim in search.claims
-            if claim.name.lower() not in known and not naming.is_control(claim.name)
-            for start, _ in claim.runs.array[:1].tolist()
-        ]
-    )
-    marks = Marks()
-    scan_extents(volume, heads.clip(0, volume.size), marks)
-    headers = [header for group in marks.groups.values() for header in group.headers()]
-    return any(header.state == ImageState.COMMITTED for header in headers)
+    unlisted = [claim for claim in search.claims if claim.name.lower() not in known]
+    return any(header.state == ImageState.COMMITTED for _, header in first_headers(volume, unlisted))

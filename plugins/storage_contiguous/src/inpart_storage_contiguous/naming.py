@@ -9,6 +9,7 @@ TOC_END = "toc_end"
 TOC_BEGIN = "toc_begin"
 _MAX_STEM = 40
 _STEM = re.compile(r"^[A-Za-z0-9_-]{1,60}$")
+_FILE = re.compile(r"^([A-Za-z0-9_-]{1,60})\.(ipi|\d{3,})$", re.IGNORECASE)
 _DEVICE = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
 _CONTROL = re.compile(r"^(toc_end|toc_begin|inter\d+)$", re.IGNORECASE)
 FAT_FILE_LIMIT = (1 << 32) - 1
@@ -32,6 +33,12 @@ def is_shifting(name: str) -> bool:
 def file_name(stem: str, index: int) -> str:
     """``stem.ipi``, ``stem.001``, ``stem.002`` ..."""
     return f"{stem}.ipi" if index == 0 else f"{stem}.{index:03d}"
+
+
+def stem_of(name: str) -> str:
+    """The part that the files of one image have in common; "" for what is no file of an image."""
+    match = _FILE.match(name)
+    return match[1].lower() if match else ""
 
 
 def stem_for(name: str, taken: Iterable[str]) -> str:

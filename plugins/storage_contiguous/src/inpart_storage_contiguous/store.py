@@ -43,7 +43,8 @@ class ContiguousStore:
 
     ``table`` is the newest valid one, or one made from segments if ``rebuilt``; ``lost`` names the files whose table
     is damaged or out of date; ``doubtful`` that a newer table may have been among them.
-    ``moved`` are the files as the file system has them, if that is not where they were written.
+    ``moved`` are the files as the file system has them, if that is not where they were written; ``abandoned`` names
+    those that a change left which was cut short and then given up.
     """
 
     volume: Volume
@@ -55,6 +56,7 @@ class ContiguousStore:
     rebuilt: bool = False
     doubtful: bool = False
     moved: tuple[Claim, ...] = ()
+    abandoned: tuple[str, ...] = ()
 
     @property
     def layout(self) -> str:
@@ -78,7 +80,7 @@ class ContiguousStore:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Damage of tables, found when the store was located, and of segment headers, read now."""
-        return self.table_findings + tuple(self._header_findings())
+        return self.table_findings + tuple(self._abandoned_findings()) + tuple(self._header_findings())
 
     def extents(self) -> Extents:
         if self.moved:
@@ -147,9 +149,11 @@ class ContiguousStore:
     def repair(self, tx: Edits) -> StoreChange:
         """Write the tables in ``lost`` again, and segment headers whose payloads are proven whole.
 
-        What is intact stays as it is.
+        What is intact stays as it is; what is abandoned is given back.
         """
         self._must_be_in_place()
+        if self.rebuilt and not self.found:
+            return StoreChange(release=self.abandoned)
         table = replace(self.table, created=now()) if self.rebuilt else self.table
         if naming.TOC_END in self.lost:
             put_table(table, tx, TableKind.TOC_END, Stage.PUBLISH)
@@ -160,7 +164,7 @@ class ContiguousStore:
                 put_table(table, tx, TableKind.INTER, Stage.PUBLISH, entry=entry)
             for header in mended_headers(self.volume, table, entry):
                 tx.edit(header.own_offset, header.pack(), Stage.PUBLISH)
-        return StoreChange(claims=claims_of(table), directory=table.room)
+        return StoreChange(claims=claims_of(table), release=self.abandoned, directory=table.room)
 
     def _entry(self, image_id: bytes) -> Entry:
         for entry in self.table.entries:
@@ -189,6 +193,13 @@ class ContiguousStore:
             tx.edit(place, bytes(SECTOR), Stage.ALLOCATE)
         else:
             tx.edit(place, replace(header, state=ImageState.REMOVED).pack()[:SECTOR], Stage.ALLOCATE)
+
+    def _abandoned_findings(self) -> Iterator[Finding]:
+        if self.abandoned:
+            yield Finding(
+                Severity.WARNING, "container.abandoned-files", ", ".join(self.abandoned),
+                "left by a change that was cut short and given up; `inpart repair` gives their clusters back",
+            )  # fmt: skip
 
     def _header_findings(self) -> Iterator[Finding]:
         for image in self.found:

@@ -76,7 +76,7 @@ class ContiguousWriter:
         if self._table is None:
             wipe([plan.geometry.slot_offset(1 - active_slot(table))], tx, Stage.PUBLISH)
         elif self._table.kind == TableKind.TOC_END:
-            for before in table.entries[-2:-1]:
+            for before in [before for before in table.entries[-2:-1] if before.inter_number]:
                 put_table(table, tx, TableKind.INTER, Stage.PUBLISH, entry=before)
         committed = replace(self._header, state=ImageState.COMMITTED).pack()
         tx.edit(self._header.own_offset, committed[:SECTOR], Stage.PUBLISH)
