@@ -155,7 +155,7 @@ def test_default_is_the_newest_intact_image(
     path = copied(made, tmp_path / "p.img")
     newest = next(row for row in list_images(session, str(path)).images if row.name == "mine")
     start, length = newest.extents[0]
-    zero(start + length // 2, 8192)(path)
+    zero(start + length // 8, length // 2)(path)  # most of it, as the factory image has some of the same chunks
     with pytest.raises(IntegrityError, match="mine"):
         restore(session, str(path), RestoreOptions("mine"))
     assert restore(session, str(path), RestoreOptions()).name == "factory-1"

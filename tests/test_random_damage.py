@@ -102,8 +102,8 @@ def test_what_is_given_as_right_is_right(whole: Callable[[str, str], Whole], ses
 
 
 def _check_names(made: Whole, found: dict[str, str], *, some_lost: bool) -> None:
-    """Up to 5 % damage both images are found by name; beyond it the factory one at least, named by its id at worst."""
-    assert "factory-1" in {made.names[image_id] for image_id in found}
+    """Up to 5 % damage both images are found by name; beyond it all frames of one may be lost, and names."""
+    assert found.keys() == made.names.keys() or (some_lost and found.keys() < made.names.keys())
     if not some_lost:
         assert found == made.names
     for image_id, name in found.items():

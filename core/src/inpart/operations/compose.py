@@ -92,7 +92,8 @@ def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> R
 
     Stores that do not know of each other may claim the same clusters or names, if one of them was lost from sight and
     the other one laid over it: then whole images come before damaged ones, and newer ones before older ones. Strays,
-    and stores of which no other image stays, claim nothing.
+    and stores of which no other image stays, claim nothing. Room that a store sets aside for the directory may have
+    been taken by another store; the directory goes elsewhere then.
     """
     chosen = _Chosen()
     images = [
@@ -110,8 +111,8 @@ def retained_from(stores: Sequence[Store], dropped: Collection[bytes] = ()) -> R
         gone = image.summary.image_id in dropped
         if not chosen.add(tables) or not (gone or chosen.add(wanted)):
             chosen.overlaid.add(image.summary.image_id)
-    directory = next((change.directory for change in changes.values() if change.directory), Runs())
-    return Retained(chosen.claims, directory, frozenset(chosen.overlaid))
+    rooms = [change.directory for change in changes.values() if not change.directory.extents() & chosen.taken]
+    return Retained(chosen.claims, next(filter(None, rooms), Runs()), frozenset(chosen.overlaid))
 
 
 class _Chosen:
@@ -120,7 +121,7 @@ class _Chosen:
     def __init__(self) -> None:
         self.overlaid: set[bytes] = set()
         self._by_name: dict[str, Claim] = {}
-        self._taken = Extents()
+        self.taken = Extents()
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -131,10 +132,10 @@ class _Chosen:
         """False if they want a name or clusters that others have; to add the same again is harmless."""
         fresh = {claim.name.lower(): claim for claim in claims if self._by_name.get(claim.name.lower()) != claim}
         clusters = _clusters(fresh.values())
-        if clusters & self._taken or fresh.keys() & self._by_name.keys():
+        if clusters & self.taken or fresh.keys() & self._by_name.keys():
             return False
         self._by_name |= fresh
-        self._taken |= clusters
+        self.taken |= clusters
         return True
 
 

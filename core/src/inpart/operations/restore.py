@@ -131,13 +131,14 @@ def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenIm
     if options.allow_incomplete:
         return image
     try:
+        _refuse_lost(image)
         check_restorable(session, image.reader)
     except IntegrityError as error:
         if options.image is not None or image.found is None:
             raise
         for other in image.located.others(image.found):
             found = opened_image(session, target, other.summary.image_id.hex(), options.ways)
-            if not any(found.reader.verify("stored", None)):
+            if not found.reader.lost and not any(found.reader.verify("stored", None)):
                 session.warn(f"{error.message}; {other.summary.name!r} is restored instead")
                 return found
         raise
@@ -217,12 +218,16 @@ def _damage_of(session: Session, image: OpenImage, options: RestoreOptions) -> D
     """What the image cannot give back. Raises IntegrityError if that is not allowed."""
     if options.allow_incomplete:
         return survey(session, image)
+    _refuse_lost(image)
+    return Damage(Extents(), ())
+
+
+def _refuse_lost(image: OpenImage) -> None:
     if image.reader.lost:
         raise IntegrityError(
             f"image {image.reader.manifest.name!r} has lost {image.reader.lost.total} bytes of the partition",
             hint="`inpart verify` names the files; --allow-incomplete brings back the rest",
         )
-    return Damage(Extents(), ())
 
 
 def _readers(image: OpenImage) -> Iterator[ImageReader]:
