@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from inpart.contracts import Place, SearchMethod, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
-from inpart.image import ImageReader
+from inpart.image import ImageReader, is_image_stream
 from inpart.operations.affected import PatchedVolume, span_of
 from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
-from inpart.operations.images import OpenImage, opened_image
+from inpart.operations.images import OpenImage, located_image, opened_image
 from inpart.operations.incomplete import Damage, left_out, survey
 from inpart.operations.journals import find_unfinished
 from inpart.operations.protection import mend_tables
@@ -125,24 +126,33 @@ def restore_opened(session: Session, target: Target, options: RestoreOptions) ->
 
 def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenImage:
     """The image that was asked for, proven; if none was, the first whole one: newest user image, then factory image."""
-    image = opened_image(session, target, options.image, options.ways)
-    for reader in () if options.retain else _readers(image):
-        reader.lenders = None
-    if options.allow_incomplete:
-        return image
     try:
-        _refuse_lost(image)
-        check_restorable(session, image.reader)
+        image = opened_image(session, target, options.image, options.ways)
+        for reader in () if options.retain else _readers(image):
+            reader.lenders = None
+        if not options.allow_incomplete:
+            _refuse_lost(image)
+            check_restorable(session, image.reader)
     except IntegrityError as error:
-        if options.image is not None or image.found is None:
+        other = _next_whole(session, target, options) if options.image is None else None
+        if other is None:
             raise
-        for other in image.located.others(image.found):
+        session.warn(f"{error.message}; {other.reader.manifest.name!r} is restored instead")
+        return other
+    return image
+
+
+def _next_whole(session: Session, target: Target, options: RestoreOptions) -> OpenImage | None:
+    """The first whole one of the images that come after the one that would be restored if it were whole."""
+    if is_image_stream(target.volume):
+        return None
+    located, first = located_image(session, target, None, options.ways)
+    for other in located.others(first):
+        with suppress(IntegrityError):
             found = opened_image(session, target, other.summary.image_id.hex(), options.ways)
             if not found.reader.lost and not any(found.reader.verify("stored", None)):
-                session.warn(f"{error.message}; {other.summary.name!r} is restored instead")
                 return found
-        raise
-    return image
+    return None
 
 
 def _restore(
