@@ -271,6 +271,7 @@ def test_a_proxy_hands_everything_on_but_closes_nothing(tmp_path: Path) -> None:
         proxy.write(8192, b"abc")
         proxy.flush()
         proxy.forget()
+        proxy.announce(8192, 1 << 30)
         assert proxy.read(8191, 5) == b"\0abc\0"
         assert proxy.data_extents() == Extents.span(8192, 12288)
         proxy.close()

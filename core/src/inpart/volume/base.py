@@ -58,6 +58,9 @@ class Volume(ABC):
         """The part of ``[start, end)`` that may hold anything but zeros; holes of sparse files are left out."""
         return Extents.span(start, self.size if end is None else end)
 
+    def announce(self, offset: int, length: int) -> None:
+        """These bytes will be read soon: they may be fetched meanwhile. May do nothing."""
+
     def forget(self) -> None:
         """Drop caches, so that the next reads come from the medium. May do nothing."""
 

@@ -193,6 +193,9 @@ class FileVolume(Volume):
             found.append((data, at))
         return Extents(found).align_out(_HOLE_UNIT).clip(start, stop)
 
+    def announce(self, offset: int, length: int) -> None:
+        os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_WILLNEED)
+
     def forget(self) -> None:
         """Dirty pages are not dropped by the kernel, so they are written first. Raises VolumeError."""
         if self.writable:

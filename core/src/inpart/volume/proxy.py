@@ -31,5 +31,8 @@ class ProxyVolume(Volume):
     def data_extents(self, start: int = 0, end: int | None = None) -> Extents:
         return self.base.data_extents(start, end)
 
+    def announce(self, offset: int, length: int) -> None:
+        self.base.announce(offset, length)
+
     def forget(self) -> None:
         self.base.forget()

@@ -45,6 +45,9 @@ class SliceVolume(Volume):
         stop = self.size if end is None else end
         return self.parent.data_extents(self.start + start, self.start + stop).shift(-self.start)
 
+    def announce(self, offset: int, length: int) -> None:
+        self.parent.announce(self.start + offset, length)
+
     def forget(self) -> None:
         self.parent.forget()
 

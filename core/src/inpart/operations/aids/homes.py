@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _REACH = 4 * GIB
 _LOOK = 64 * KIB
+_AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def records_on_disk(session: Session, aid: RecoveryAid, volume: Volume, target: 
     if records or target is None or target.entry is not None or filesystem_at(target.whole, 0):
         return records
     disk = target.whole
-    views = (SliceVolume(disk, start, disk.size - start) for start in _likely_starts(disk))
+    views = (SliceVolume(disk, start, disk.size - start) for start in _announced(disk, _likely_starts(disk)))
     return _newest(record for view in views for record in _found(session, aid, view))
 
 
@@ -126,6 +128,17 @@ def _likely_starts(disk: Volume) -> Iterator[int]:
             for place in range(align_up(max(low, start - _LOOK + 1), MIB), end, MIB)
         ]
         yield from sorted({*places}, reverse=True)
+
+
+def _announced(disk: Volume, starts: Iterable[int]) -> Iterator[int]:
+    """The same places, each announced some before its turn: a disk that is asked for one at a time is waited for."""
+    waiting: deque[int] = deque()
+    for start in starts:
+        disk.announce(start, _LOOK)
+        waiting.append(start)
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _newest(records: Iterable[AidRecord]) -> list[AidRecord]:
