@@ -123,6 +123,9 @@ def test_damaged_blocks_are_damage(place: int) -> None:
     assert all(len(one.name) == 6 for one in node.entries)
 
 
+FLAGS = 22
+
+
 def changed(record: bytes, *places: int) -> bytes:
     raw = bytearray(record)
     for place in places:
@@ -135,7 +138,7 @@ def used(record: bytes, size: int) -> bytes:
 
 
 def test_a_change_in_one_sector_keeps_its_number() -> None:
-    image = used(empty_record(30, 1024, (3, 1)), 1000)
+    image = changed(used(empty_record(30, 1024, (3, 1)), 1000), FLAGS)
     before, _ = sealed(bytes(1024), image, 512)
     number = before[48:50]
     for places, kept in (((300,), True), ((900,), True), ((300, 900), False)):
@@ -148,8 +151,9 @@ def test_a_change_in_one_sector_keeps_its_number() -> None:
     assert raw[48:50] == number
 
 
-def test_what_nobody_reads_yet_is_written_earlier() -> None:
-    image = empty_record(30, 1024, (3, 1))
+@pytest.mark.parametrize("before_used", [64, 1000], ids=["empty", "deleted"])
+def test_what_nobody_reads_yet_is_written_earlier(before_used: int) -> None:
+    image = used(empty_record(30, 1024, (3, 1)), before_used)
     before, _ = sealed(bytes(1024), image, 512)
     raw, early = sealed(before, used(changed(image, 300, 900), 1000), 512)
     assert early == [512]

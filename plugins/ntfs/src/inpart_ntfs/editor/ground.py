@@ -90,7 +90,7 @@ class Ground:
         if not again or number not in self.desk.before:
             self.desk.before[number] = self.mft.stream.read(place, len(image))
         raw, early = sealed(self.desk.before[number], image, self.tx.view.sector_size)
-        if early and stage > Stage.ALLOCATE and not again:
+        if early and stage > Stage.MARK and not again:
             first, at = early[0], Stage(stage - 1)
             self.edit_runs(self.mft.stream.runs, place + first, raw[first:], at)
         self.edit_runs(self.mft.stream.runs, place, raw, stage)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inpart.contracts import Stage
 from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents
-from inpart.units import MIB
 
 from inpart_ntfs.codes import AttributeType, Number
-from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.drafts import DraftAttribute, load
 from inpart_ntfs.editor.mover import Mover
 from inpart_ntfs.editor.packing import pack
+from inpart_ntfs.editor.rewriting import ReservedSupply, give_back, prepare
 from inpart_ntfs.editor.streams import extend, length, lengthen_bitmap, put, required
-from inpart_ntfs.editor.system import SystemMover
+from inpart_ntfs.editor.system import SystemMover, check_reach
 from inpart_ntfs.fixups import seal_fixups
 from inpart_ntfs.structs import BLOCK, FILE_RECORD, HEADER_SIZE_OLD, MAGIC_FILE
 
@@ -26,26 +24,11 @@ if TYPE_CHECKING:
 
 _STEP = 64
 """So many records are added at once."""
-_SPARE, _SPARE_BYTES, _FEW = 256, MIB, 8
-"""So many clusters, or where they are large so many bytes and a few more, are left for what else is to be done."""
 _MAX_RECORDS = 1 << 32
 _NEW_FIELDS = (3, 1)
 """The version from which on a record has its own number in its header."""
 _HEADER = struct.Struct("<IHHQHHHHIIQHHI")
 _END = AttributeType.END.to_bytes(4, "little") + bytes(4)
-
-
-@dataclass(frozen=True)
-class _Supply:
-    """Where an extension record of $MFT comes from."""
-
-    ground: Ground
-
-    def take_record(self) -> tuple[int, int]:
-        return self.ground.ledger.new_reserved_record()
-
-    def take_clusters(self, count: int) -> Numbers:
-        return self.ground.room.take(count)
 
 
 def empty_record(number: int, size: int, version: tuple[int, int]) -> bytes:
@@ -64,14 +47,10 @@ def empty_record(number: int, size: int, version: tuple[int, int]) -> bytes:
 def grow(ground: Ground) -> None:
     """Add records to $MFT, in its own clusters behind its end if there are any, else in new ones.
 
-    Where there is room for it, record 0 and $MFTMirr get new places, so that one sector makes both longer. Raises
-    NoSpace, FilesystemUnsupported.
+    Record 0 and $MFTMirr get new places, so that one sector makes both longer. Raises NoSpace, FilesystemUnsupported.
     """
     if ground.tx.lasting and ground.desk.front is None:
-        system = SystemMover(ground, Mover(ground, Extents(), ground.room), head=0)
-        spare = min(_SPARE, _SPARE_BYTES // ground.cluster_size + _FEW)
-        if system.needed <= min(ground.room.longest, ground.room.left - spare):
-            system.move(Stage.LINK)
+        SystemMover(ground, Mover(ground, Extents(), ground.room), head=0).move(Stage.LINK)
     draft = load(ground.mft, Number.MFT)
     data, bitmap = required(draft, AttributeType.DATA), required(draft, AttributeType.BITMAP)
     first, size = ground.mft.count, ground.boot.record_size
@@ -86,18 +65,20 @@ def grow(ground: Ground) -> None:
     data.data_size = data.initialized_size = last * size
     lengthen_bitmap(ground, bitmap, -(-last // 64) * 8, ground.room.take)
     ground.ledger.settle_taken()
-    packed = pack(draft, ground.geometry, _Supply(ground), replaced=True)
-    for number, image in (*packed.fresh.items(), *packed.changed.items(), (draft.number, packed.base)):
-        ground.write_record(number, image, Stage.LINK)
+    packed = pack(draft, ground.geometry, ReservedSupply(ground), replaced=True)
+    check_reach(ground, packed)
+    prepare(ground, packed, Stage.ALLOCATE)
+    ground.write_record(draft.number, packed.base, Stage.LINK)
+    give_back(ground, draft, packed)
     ground.reopen()
 
 
 def _format(ground: Ground, data: DraftAttribute, first: int, last: int) -> None:
-    """Give new records the form of such that are not in use."""
+    """Give new records the form of such that are not in use, before any of them is filled."""
     size, version = ground.boot.record_size, ground.fs.state.version
     images = bytearray()
     for number in range(first, last):
         raw = bytearray(empty_record(number, size, version))
         seal_fixups(raw, bump=True)
         images += raw
-    put(ground, data, first * size, bytes(images), Stage.ALLOCATE)
+    put(ground, data, first * size, bytes(images), Stage.MARK)

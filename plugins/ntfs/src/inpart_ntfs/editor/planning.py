@@ -84,7 +84,7 @@ class Planner:
 
     def _laid_out(self, home: Sequence[Item], away: Sequence[Item]) -> Plan:
         base = [one.piece for one in home]
-        content = next((one for one in away if one.is_content), None)
+        content = next((one for one in away if one.is_content and not one.piece.lowest_vcn), None)
         if self.draft.number == Number.MFT and content is not None:
             return self._split_mft(base, content, [one for one in away if one is not content])
         return self._plan(base, away)

@@ -56,12 +56,12 @@ def store(ground: Ground, draft: Draft, stage: Stage = Stage.SWITCH, *, relisted
     give_back(ground, draft, packed)
 
 
-def prepare(ground: Ground, packed: Packed) -> None:
+def prepare(ground: Ground, packed: Packed, stage: Stage = Stage.LINK) -> None:
     """Write what nothing refers to yet: fresh extension records, a new place for the attribute list."""
     if packed.bridge is not None:
-        ground.write_record(packed.bridge.number, packed.bridge.image, Stage.LINK)
+        ground.write_record(packed.bridge.number, packed.bridge.image, stage)
     for number, image in packed.fresh.items():
-        ground.write_record(number, image, Stage.LINK)
+        ground.write_record(number, image, stage)
     if packed.listing is not None:
         ground.fill(*packed.listing)
 

@@ -48,11 +48,6 @@ class SystemMover:
         size, cluster = max(self.mirror.data_size, head), ground.cluster_size
         self.head = min(-(-size // cluster), _content(self.drafts[Number.MFT]).last + 1)
 
-    @property
-    def needed(self) -> int:
-        """Clusters that are needed besides those for what lies in the region."""
-        return self.head + self.mirror.last + 1
-
     def move(self, stage: Stage = Stage.SWITCH) -> None:
         """``stage`` is that of the boot sector. Raises NoSpace, FilesystemUnsupported."""
         drafts, mirror = self.drafts, self.mirror
@@ -64,10 +59,10 @@ class SystemMover:
                 if self.mover.touches(attribute.runs):
                     self.moves.append(self.mover.redirect(attribute, attribute.last + 1))
         packed = [self._packed(draft) for draft in drafts]
-        self._check_reach(packed[Number.MFT])
+        check_reach(self.ground, packed[Number.MFT])
         self.mover.carry_out(self.moves)
         for draft, one in zip(drafts, packed, strict=True):
-            self._write(draft, one, self._runs(content), self._runs(mirror).slice(0, mirror.data_size))
+            self._write(draft, one, self._runs(content), self._runs(mirror).slice(0, mirror.data_size), stage)
         self._switch(content, mirror, stage)
         self.ground.desk.front = stage
         self.ground.reopen()
@@ -79,12 +74,13 @@ class SystemMover:
 
     def _anew(self, attribute: DraftAttribute, count: int) -> None:
         """The first ``count`` clusters of an attribute get a new place in one piece. Raises NoSpace."""
-        target = self.mover.room.take(count)
-        if len(target) > 1:
+        room, size = self.mover.room, self.ground.cluster_size
+        if count > room.longest:
             raise NoSpace(
-                f"{count} clusters of $MFT need a free place in one piece, the longest has {int(target[0, 1])}",
+                f"$MFT or its mirror needs {count * size} free bytes in one piece, and there are {room.longest * size}",
                 hint="free some space on the file system",
             )
+        target = room.take(count)
         leave = cut_rows(attribute.runs, 0, count)
         self.mover.rewrite(leave)
         arrived = aligned(leave, target)
@@ -100,26 +96,21 @@ class SystemMover:
             raise FilesystemUnsupported(message, hint="free some space on the file system in one piece")
         return packed
 
-    def _check_reach(self, packed: Packed) -> None:
-        """A record with a piece of the run list of $MFT must lie in what is mapped before that piece."""
-        boot = self.ground.boot
-        for number, image in packed.fresh.items():
-            end = (number + 1) * boot.record_size
-            piece = parse_record(number, image, boot.clusters).find(AttributeType.DATA)
-            if piece is not None and end > piece.lowest_vcn * boot.cluster_size:
-                message = f"record {number} cannot hold a part of the run list of $MFT"
-                raise FilesystemUnsupported(message, hint="defragment $MFT first")
+    def _write(self, draft: Draft, packed: Packed, content: Runs, mirror: Runs, switch: Stage) -> None:
+        """Put records into the new $MFT and the new $MFTMirr; what was copied there is changed before it is used.
 
-    def _write(self, draft: Draft, packed: Packed, content: Runs, mirror: Runs) -> None:
-        """Put records into the new $MFT and the new $MFTMirr; what was copied there is changed before it is used."""
+        Extension records lie where they are: they are written before the ``switch``, as nobody refers to them yet.
+        """
         if packed.listing is not None:
             self.ground.fill(*packed.listing)
         stream = RunsVolume(self.ground.tx.view, content, name="$MFT")
-        staged = [(packed.fresh, Stage.LINK), ({**packed.changed, draft.number: packed.base}, Stage.SWITCH)]
+        staged = [(packed.fresh, Stage(switch - 1)), ({**packed.changed, draft.number: packed.base}, Stage.SWITCH)]
         for images, stage in staged:
             for number, image in images.items():
                 place = number * len(image)
-                raw, _ = sealed(stream.read(place, len(image)), image, self.ground.tx.view.sector_size)
+                raw, early = sealed(stream.read(place, len(image)), image, self.ground.tx.view.sector_size)
+                for at in early[:1]:
+                    self.ground.edit_runs(content, place + at, raw[at:], Stage(stage - 1))
                 self.ground.edit_runs(content, place, raw, stage)
                 if place + len(raw) <= mirror.total:
                     self.ground.edit_runs(mirror, place, raw, stage)
@@ -132,6 +123,17 @@ class SystemMover:
         self.ground.tx.edit(at, lcns, stage)
         if backup + BPB.itemsize <= view.size and view.read(backup + 3, len(OEM_ID)) == OEM_ID:
             self.ground.tx.edit(backup + at, lcns, Stage.FOLLOW)
+
+
+def check_reach(ground: Ground, packed: Packed) -> None:
+    """Raise FilesystemUnsupported for a part of the run list of $MFT in a record that is mapped by it or behind it."""
+    boot = ground.boot
+    for number, image in packed.fresh.items():
+        end = (number + 1) * boot.record_size
+        piece = parse_record(number, image, boot.clusters).find(AttributeType.DATA)
+        if piece is not None and end > piece.lowest_vcn * boot.cluster_size:
+            message = f"record {number} cannot hold a part of the run list of $MFT"
+            raise FilesystemUnsupported(message, hint="defragment $MFT first")
 
 
 def renew_front(ground: Ground, stage: Stage = Stage.SWITCH) -> None:
