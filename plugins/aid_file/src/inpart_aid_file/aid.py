@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpart.contracts import API_VERSION
 from inpart.errors import InpartError, IntegrityError, NoImageFound, NoSpace, UsageError, VolumeError
 from inpart.volume import Volume
 
@@ -21,7 +20,7 @@ class FileAid:
     """``target`` is the path of a file; the generation before it lies beside it as ``target.old``."""
 
     name = "file"
-    api_version = API_VERSION
+    api_version = 1
     summary = "a record that people can read, as a file on a stick or anywhere else"
 
     def write(self, target: str, record: AidRecord) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpart.contracts import API_VERSION
 from inpart.errors import IntegrityError, NoImageFound, UsageError
 from inpart.volume import Access, FileVolume, SliceVolume, Volume
 
@@ -26,7 +25,7 @@ class RecoveryPartition:
     """``target`` is the recovery partition: a device or file, or ``PATH@START+SIZE`` in bytes for one inside it."""
 
     name = "partition"
-    api_version = API_VERSION
+    api_version = 1
     summary = "a small recovery partition, for the images of all partitions of its disk"
     partition_types = ("0xe9", "8519CBD3-67CA-439D-80B8-B282BFD329CB")
 

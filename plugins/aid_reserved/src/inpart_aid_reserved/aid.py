@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inpart.checksums import crc32c
-from inpart.contracts import API_VERSION
 from inpart.errors import IntegrityError, NoImageFound, NoSpace, UsageError, VolumeError
 from inpart.extents import Extents
 from inpart.units import SECTOR
@@ -39,7 +38,7 @@ class ReservedAid:
     """
 
     name = "reserved"
-    api_version = API_VERSION
+    api_version = 1
     summary = "an anchor inside the partition, in sectors that its file system leaves unused"
 
     def write(self, target: str, record: AidRecord) -> None:

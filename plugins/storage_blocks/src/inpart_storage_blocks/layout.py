@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inpart.contracts import API_VERSION, Plan, PlanRequest, Search, SearchMethod, Store
+from inpart.contracts import Plan, PlanRequest, Search, SearchMethod, Store
 from inpart.errors import UsageError
 from inpart.volume import Volume
 
@@ -19,7 +19,7 @@ class BlocksLayout:
     """See ``inpart.contracts.Layout``. All images of a partition are one store."""
 
     name = NAME
-    api_version = API_VERSION
+    api_version = 1
     summary = "self-describing blocks in any free clusters, without moving files"
 
     def plan(self, request: PlanRequest, store: Store | None) -> Plan:

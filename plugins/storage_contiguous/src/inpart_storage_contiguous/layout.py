@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inpart.contracts import API_VERSION, Plan, PlanRequest, Search, SearchMethod, Store
+from inpart.contracts import Plan, PlanRequest, Search, SearchMethod, Store
 from inpart.errors import UsageError
 from inpart.extents import Extents
 from inpart.units import MIB
@@ -34,7 +34,7 @@ class ContiguousLayout:
     """Images in one solid container at the end of the partition; see ``inpart.contracts.Layout``."""
 
     name = NAME
-    api_version = API_VERSION
+    api_version = 1
     summary = "images in a solid container at the end of the partition, with tables of contents at both its ends"
 
     def plan(self, request: PlanRequest, store: Store | None) -> Plan:
