@@ -301,6 +301,11 @@ def unchecked_read(_: NullAid, target: str) -> AidRecord:
         raise IntegrityError(str(error)) from error
 
 
+def pedantic_check(self: NullAid, target: str, record: AidRecord) -> AidCheck:
+    differs = self.read(target) != record
+    return AidCheck(state=AidState.STALE if differs else AidState.IN_SYNC)
+
+
 FINDING = Finding(Severity.ERROR, "null.false", "nowhere", "a false alarm")
 
 BROKEN: dict[str, type[ProviderKit]] = {
@@ -370,4 +375,5 @@ BROKEN: dict[str, type[ProviderKit]] = {
     "A4": aid(check=always(AidCheck(state=AidState.IN_SYNC))),
     "A5": aid(check=always(AidCheck(state=AidState.IN_SYNC))),
     "A6": aid(find=always([RECORD])),
+    "A7": aid(check=pedantic_check),
 }

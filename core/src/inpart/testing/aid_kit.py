@@ -1,4 +1,4 @@
-"""Conformance of a recovery aid: behaviours A1 to A6 of docs/PLUGINS.md."""
+"""Conformance of a recovery aid: behaviours A1 to A7 of docs/PLUGINS.md."""
 
 from __future__ import annotations
 
@@ -113,3 +113,12 @@ class AidKit(ProviderKit):
         """A6: find yields nothing on disks without a record: empty, zero, full of noise."""
         for content in (b"", bytes(MIB), random.Random(6).randbytes(MIB)):
             assert self.provider.find(FrozenVolume(content)) == [], f"A6: found on {len(content)} bytes"
+
+    def test_a7_ordinary_use_leaves_it_in_sync(self, tmp_path: Path) -> None:
+        """A7: check is in sync whatever the generation and the bytes of system areas of the file system."""
+        target = self.target(tmp_path)
+        self.provider.write(target, RECORD)
+        used = {name: (start, bytes(len(data))) for name, (start, data) in RECORD.system_areas.items()}
+        for update in ({"generation": 9}, {"system_areas": used}):
+            check = self.provider.check(target, RECORD.model_copy(update=update))
+            assert check.state is AidState.IN_SYNC, f"A7: {update.keys()}: {check}"
