@@ -117,6 +117,7 @@ class Ground:
         done = 0
         for start, length in runs.slice(offset, len(data)):
             self.tx.edit(start, data[done : done + length], stage)
+            self.desk.note(start, length)
             done += length
 
     def fill(self, rows: Numbers, data: bytes) -> None:

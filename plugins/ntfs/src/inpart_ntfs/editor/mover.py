@@ -87,8 +87,14 @@ class Mover:
             self.given += (moved & self.region.clip(moved.start, moved.end)).total
 
     def _copy(self, leave: Numbers, arrived: Numbers) -> None:
-        size, tx = self.ground.cluster_size, self.ground.tx
-        begin = sources(leave, arrived)
-        anew = self._rewritten.touches(begin, arrived[:, COUNT])
-        for source, (_, target, count), again in zip(begin.tolist(), arrived.tolist(), anew.tolist(), strict=True):
-            carry(tx, source * size, target * size, count * size, anew=again)
+        """Copies take what was there before the transaction: what that has changed since is written again."""
+        begin, size = sources(leave, arrived), self.ground.cluster_size
+        changed = self._rewritten | self.ground.desk.edited().in_units(size)
+        partly = changed.touches(begin, arrived[:, COUNT])
+        for source, (_, target, count), cut in zip(begin.tolist(), arrived.tolist(), partly.tolist(), strict=True):
+            every = Extents.span(source, source + count)
+            anew = every & changed if cut else Extents()
+            for part, again in ((every - anew, False), (anew, True)):
+                for low, high in part:
+                    at = target + low - source
+                    carry(self.ground.tx, low * size, at * size, (high - low) * size, anew=again)
