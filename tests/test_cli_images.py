@@ -28,7 +28,7 @@ ROW = {
 }  # fmt: skip
 RESTORED = {
     "image_id", "name", "method", "target", "image_bytes", "written_bytes", "moved_bytes", "retained", "dropped",
-    "table_entry", "dry_run", "lost_bytes", "affected", "left_out",
+    "table_entry", "dry_run", "lost_bytes", "affected", "left_out", "left_out_paths", "complete",
 }  # fmt: skip
 CREATED = {
     "image_id", "name", "kind", "layout", "image_bytes", "stored_bytes", "expected_bytes", "upper_bytes", "vacated",
@@ -215,6 +215,71 @@ def test_no_such_image(call: Call, card: str, made: Path, tmp_path: Path) -> Non
     subprocess.run(["mkfs.fat", "-C", blank, "4096"], check=True, capture_output=True)
     for command in ("list", "locate", "show", "restore"):
         call(command, str(blank), code=ExitCode.NO_IMAGE)
+
+
+def put(card: str, folder: Path, name: str, content: bytes) -> None:
+    (folder / "content").write_bytes(content)
+    subprocess.run(["mcopy", "-o", "-i", card, folder / "content", f"::/{name}"], check=True)
+
+
+def test_an_incremental_image_in_a_file(call: Call, card: str, tmp_path: Path) -> None:
+    put(card, tmp_path, "new", os.urandom(CHUNK * 4))
+    inside, parent = tmp_path / "inside.ipi", call("show", card, "monday")["manifest"]["image_id"]
+    made = call("create", card, "--name", "more", "--parent", "monday", "--to", str(inside))
+    manifest = call("show", str(inside))["manifest"]
+    assert (manifest["image_id"], manifest["parent"]) == (made["image_id"], parent)
+    verified = call("verify", str(inside))
+    assert [(one["severity"], one["code"]) for one in verified["findings"]] == [("note", "image.parent-elsewhere")]
+    refused = call("restore", str(inside), "--to", str(tmp_path / "other.img"), code=ExitCode.USAGE)["error"]
+    assert parent[:12] in refused["message"]
+    assert "inpart import" in refused["hint"]
+    with inside.open("r+b") as file:
+        file.seek(made["stored_bytes"] // 2)
+        file.write(b"damaged")
+    damaged = call("verify", str(inside), code=ExitCode.INTEGRITY)["findings"]
+    assert [one["code"] for one in damaged] == ["image.parent-elsewhere", "image.chunk"]
+
+
+def test_an_incremental_image_is_listed_with_what_it_needs(
+    card: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    inside = str(tmp_path / "inside.ipi")
+    assert run_cli(["create", card, "--name", "more", "--parent", "monday", "--to", inside]) == ExitCode.DONE
+    capsys.readouterr()
+    assert run_cli(["list", inside]) == ExitCode.DONE
+    shown = capsys.readouterr()
+    assert "holds only what differs from image" in shown.err
+    assert "more" in shown.out
+
+
+@pytest.mark.parametrize("command", ["create", "estimate"])
+def test_nothing_to_build_on(call: Call, tmp_path: Path, command: str) -> None:
+    blank = tmp_path / "blank.img"
+    subprocess.run(["mkfs.fat", "-C", blank, "4096"], check=True, capture_output=True)
+    name = ("--name", "new") if command == "create" else ()
+    error = call(command, str(blank), *name, "--parent", "monday", code=ExitCode.NO_IMAGE)["error"]
+    assert "tried: nothing" not in error["message"]
+    assert "'monday'" in error["message"]
+    assert "--parent" in error["hint"]
+
+
+def test_what_was_left_out_makes_a_restore_incomplete(
+    call: Call, card: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in range(12):
+        put(card, tmp_path, f"file{number}.tmp", b"x" * number * 1000 + b"y")
+    put(card, tmp_path, "pagefile.sys", b"swap" * 5000)
+    call("create", card, "--name", "some", "--exclude", "*.tmp")
+    restored = call("restore", card, "some", code=ExitCode.INCOMPLETE)
+    assert (restored["complete"], restored["left_out"], len(restored["left_out_paths"])) == (False, 12, 12)
+    capsys.readouterr()
+    assert run_cli(["restore", card, "some", "--dry-run"]) == ExitCode.INCOMPLETE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-12].endswith("the content of 12 files:")
+    assert lines[-11:] == [*(f"  /file{number}.tmp" for number in range(10)), "  and 2 more"]
+    call("create", card, "--name", "lean", "--skip-swap")
+    lean = call("restore", card, "lean")
+    assert (lean["complete"], lean["left_out_paths"]) == (True, ["/pagefile.sys"])
 
 
 def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -13,7 +13,8 @@ from io import StringIO
 import pytest
 from inpart.cli import output, progress
 from inpart.cli.bar import BarProgress
-from inpart.contracts import AidImage, ByteRun, Finding, Severity
+from inpart.cli.findings import finding_lines
+from inpart.contracts import AidImage, ByteRun, Finding, Severity, bounded
 from inpart.errors import ExitCode, FilesystemDamaged, UsageError
 from inpart.extents import Extents
 from inpart.operations.session import Progress, QuietProgress
@@ -71,6 +72,18 @@ def test_an_error_is_a_sentence_a_hint_and_with_json_an_object(capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out) == {
         "error": {"kind": "FilesystemDamaged", "exit_code": 15, "message": "gone", "hint": None}
     }
+
+
+def test_of_many_findings_the_first_of_each_kind() -> None:
+    many = [Finding(Severity.ERROR, "x.many", f"inode {number}", "is wrong") for number in range(1_300)]
+    lines = list(finding_lines([*many, Finding(Severity.NOTE, "x.few", "", "is worth knowing")], 3))
+    assert lines == [
+        *(f"error: inode {number}: is wrong [x.many]" for number in range(3)),
+        "note: is worth knowing [x.few]",
+        "and 1,297 more of this kind (--all shows them) [x.many]",
+    ]
+    assert list(finding_lines(tuple(bounded(many)), 10))[-1].startswith("and at least 91 more of this kind")
+    assert len(list(finding_lines(many, len(many)))) == len(many)
 
 
 def work(shown: Progress, total: int | None) -> None:

@@ -230,7 +230,8 @@ def test_excluded_files_come_back_as_zeros(session: Session, disk: Path, files: 
                     held.read(path)
             else:
                 assert b"".join(held.read(path)) == data
-    assert restore(session, str(disk), RestoreOptions(image="part")).left_out == len(gone)
+    report = restore(session, str(disk), RestoreOptions(image="part"))
+    assert (report.left_out, set(report.left_out_paths), report.complete) == (len(gone), gone, False)
     assert tree(session, disk) == {path: bytes(len(data)) if path in gone else data for path, data in files.items()}
 
 

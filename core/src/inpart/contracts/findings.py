@@ -10,6 +10,8 @@ from inpart.contracts.common import Finding, Severity
 
 MAX_FINDINGS = 100
 """So many findings of one code are reported one by one."""
+MORE = "there are more of this kind"
+"""What is said in place of those that are not."""
 ENOUGH = MAX_FINDINGS + 1
 """So many have to be put into words to see that there are more."""
 
@@ -44,4 +46,4 @@ def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
         else:
             last[finding.code] = finding
     for code, finding in last.items():
-        yield Finding(finding.severity, code, "", "there are more of this kind")
+        yield Finding(finding.severity, code, "", MORE)

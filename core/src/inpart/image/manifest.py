@@ -73,7 +73,17 @@ class Manifest(BaseModel):
     @property
     def lacks_files(self) -> bool:
         """True if the content of some files was left out."""
-        return bool(self.left_out or self.excluded)
+        return self.lacking > 0
+
+    @property
+    def lacking(self) -> int:
+        """Number of files whose content was left out; images of the first version only name them."""
+        return max(self.left_out, len(self.excluded))
+
+    @property
+    def lacks_chosen_files(self) -> bool:
+        """True if some of these were chosen by patterns, and are not just swap space."""
+        return self.lacks_files and bool(self.include or self.exclude)
 
     @property
     def id_bytes(self) -> bytes:

@@ -17,7 +17,7 @@ from inpart.operations.estimate import Estimate, estimate_stream
 from inpart.operations.files_out import NewFile
 from inpart.operations.health import Checking
 from inpart.operations.identity import partition_identity, saved_table_of, small_areas, summary_of
-from inpart.operations.images import open_reader
+from inpart.operations.images import open_parent
 from inpart.operations.partition import Mounted, open_as_it_is, open_clean, open_healthy, open_stores
 from inpart.operations.placing import Placement, place_image, plan_placement, store_stream
 from inpart.operations.readback import read_back_file, read_back_store
@@ -133,7 +133,7 @@ class _Job:
         self.encoding: Encoding = session.plugins.encoding(options.encoding or session.policy.encoding)
         self.parent: ImageReader | None = None
         if options.parent is not None:
-            self.parent = open_reader(session, located, located.select(options.parent))
+            self.parent = open_parent(session, located, options.parent)
 
     def into_partition(self) -> CreateReport:
         """Files are moved only for the room that is likely to be needed; should that not do, all is done again."""

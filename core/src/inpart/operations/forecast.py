@@ -8,7 +8,7 @@ from inpart.contracts import FilesystemEditor, State
 from inpart.errors import FilesystemError, NoSpace
 from inpart.operations.estimate import estimate_stream
 from inpart.operations.filesystems import UNCLEAN
-from inpart.operations.images import open_reader
+from inpart.operations.images import open_parent
 from inpart.operations.partition import open_as_it_is, open_healthy, open_stores
 from inpart.operations.placing import place_image
 from inpart.operations.scope import scope_of
@@ -50,7 +50,7 @@ def forecast(session: Session, address: str, selection: Selection, parent: str |
         if scope.note:
             session.warn(scope.note)
         located = open_stores(session, target.volume)
-        older = open_reader(session, located, located.select(parent)) if parent is not None else None
+        older = open_parent(session, located, parent) if parent is not None else None
         coder = session.plugins.encoding(session.policy.encoding)
         size = estimate_stream(scope.view, scope.used, coder, older).kept_small(selection)
         editor = mounted.filesystem

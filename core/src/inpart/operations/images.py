@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inpart.contracts import ImageSummary, SearchMethod
 from inpart.errors import InpartError, IntegrityError, NoImageFound, UsageError
-from inpart.image import ImageReader, ImageVolume, Lenders, is_image_stream, open_damaged
+from inpart.image import ImageReader, ImageVolume, Lenders, Manifest, is_image_stream, open_damaged
 from inpart.operations.journals import unfinished
 from inpart.operations.session import Session
 from inpart.operations.stores import QUICK, FoundImage, Located, locate
@@ -19,6 +19,7 @@ from inpart.volume import Access, Volume
 
 _DEEPEST_CHAIN = 32
 _MOST_LENDERS = 32
+_BESIDE_ITS_PARENT = "`inpart import DEVICE FILE` puts it into a partition that holds that image"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...
 def _row_of_file(session: Session, stream: Volume) -> ImageRow:
     """The one image in a file outside any partition."""
     manifest = read_stream(session, stream).manifest
+    if manifest.parent is not None:
+        session.warn(f"{stream.name} {lacks_parent(manifest)}; {_BESIDE_ITS_PARENT}")
     return ImageRow(
         id=manifest.image_id,
         name=manifest.name,
@@ -133,6 +136,16 @@ def open_reader(session: Session, located: Located, found: FoundImage) -> ImageR
     for link in reversed(chain[:-1]):
         reader = _borrowing(session, located, link, reader)
     return reader
+
+
+def open_parent(session: Session, located: Located, wanted: str) -> ImageReader:
+    """The image that a new one is going to build on. Raises NoImageFound, IntegrityError."""
+    if not located.images:
+        raise NoImageFound(
+            f"there is no image {wanted!r} to build on: the partition holds none",
+            hint="leave --parent out for a first image; `inpart locate` looks for images that were lost",
+        )
+    return open_reader(session, located, located.select(wanted))
 
 
 def _borrowing(session: Session, located: Located, found: FoundImage, parent: ImageReader | None) -> ImageReader:
@@ -178,22 +191,37 @@ def read_stream(
 
 @contextmanager
 def open_image(
-    session: Session, address: str, wanted: str | None, methods: tuple[SearchMethod, ...] = QUICK
+    session: Session,
+    address: str,
+    wanted: str | None,
+    methods: tuple[SearchMethod, ...] = QUICK,
+    *,
+    parentless: bool = False,
 ) -> Iterator[OpenImage]:
     """Open an image in the partition at ``address``, or the file outside that ``address`` names.
 
     Raises NoImageFound, IntegrityError, UsageError.
     """
     with open_target(address, Access.READ, whole_disk=SearchMethod.DISK in methods) as target:
-        yield opened_image(session, target, wanted, methods)
+        yield opened_image(session, target, wanted, methods, parentless=parentless)
 
 
 def opened_image(
-    session: Session, target: Target, wanted: str | None, methods: tuple[SearchMethod, ...] = QUICK
+    session: Session,
+    target: Target,
+    wanted: str | None,
+    methods: tuple[SearchMethod, ...] = QUICK,
+    *,
+    parentless: bool = False,
 ) -> OpenImage:
-    """The same for a target that is open already."""
+    """The same for a target that is open already.
+
+    ``parentless``: what an incremental image in a file says of itself will do, without the image that it builds on.
+    """
     if is_image_stream(target.volume):
         reader = _open_file(session, target.volume, wanted)
+        if reader.manifest.parent is not None and not parentless:
+            raise UsageError(f"{target.volume.name} {lacks_parent(reader.manifest)}", hint=_BESIDE_ITS_PARENT)
         return OpenImage(reader, ImageVolume(reader), target, Located((), ()), None)
     located, found = located_image(session, target, wanted, methods)
     if found.image.state == "stray":
@@ -244,6 +272,9 @@ def _open_file(session: Session, stream: Volume, wanted: str | None) -> ImageRea
     fits = {manifest.name, manifest.kind, "latest"}
     if wanted is not None and wanted not in fits and not manifest.image_id.startswith(wanted.lower()):
         raise NoImageFound(f"{stream.name} holds the image {manifest.name!r}, not {wanted!r}")
-    if manifest.parent is not None:
-        raise UsageError(f"{stream.name} builds on image {manifest.parent[:12]}", hint="import it beside its parent")
     return reader
+
+
+def lacks_parent(manifest: Manifest) -> str:
+    """What is said of an incremental image in a file."""
+    return f"holds only what differs from image {str(manifest.parent)[:12]}, which is not in this file"

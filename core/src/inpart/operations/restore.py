@@ -71,7 +71,8 @@ class RestoreReport:
     """What was restored, or with ``dry_run`` would be; sizes in bytes. ``method`` is how the image was found.
 
     ``lost_bytes`` of the image could not be brought back and are zeros, or were left as they are; ``affected`` are the
-    files and system areas that have bytes there. ``left_out`` files are zeros because the image was made without them.
+    files and system areas that have bytes there. ``left_out`` files are zeros because the image was made without them,
+    and ``left_out_paths`` names the first of them. ``complete`` is false if anything but swap space did not come back.
     """
 
     image_id: str
@@ -88,6 +89,8 @@ class RestoreReport:
     lost_bytes: int = 0
     affected: tuple[str, ...] = ()
     left_out: int = 0
+    left_out_paths: tuple[str, ...] = ()
+    complete: bool = True
 
 
 def restore(session: Session, address: str, options: RestoreOptions) -> RestoreReport:
@@ -175,8 +178,7 @@ def _restore(
     if options.to is None:
         _refuse_own_source(image, composition)
     if manifest.lacks_files:
-        count, such = max(manifest.left_out, len(manifest.excluded)), ", ".join(manifest.excluded[:1])
-        session.warn(f"the content of {count} files was left out of the image; they come back as zeros, such as {such}")
+        session.warn(f"the content of {manifest.lacking} files was left out of the image; they come back as zeros")
     report = RestoreReport(
         image_id=manifest.image_id,
         name=manifest.name,
@@ -191,7 +193,9 @@ def _restore(
         dry_run=options.dry_run,
         lost_bytes=damage.bad.total,
         affected=damage.affected,
-        left_out=max(manifest.left_out, len(manifest.excluded)),
+        left_out=manifest.lacking,
+        left_out_paths=manifest.excluded,
+        complete=not damage.bad and not manifest.lacks_chosen_files,
     )
     if options.dry_run:
         return report

@@ -26,7 +26,7 @@ class ImageDetails:
 
 def show_image(session: Session, address: str, wanted: str | None) -> ImageDetails:
     """Everything that an image says of itself. Raises NoImageFound, IntegrityError."""
-    with open_image(session, address, wanted, EVERY) as image:
+    with open_image(session, address, wanted, EVERY, parentless=True) as image:
         reader = image.reader
         return ImageDetails(
             row=row_of(image.found) if image.found else None,

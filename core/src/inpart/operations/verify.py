@@ -11,7 +11,7 @@ from inpart.image import ImageReader, damaged_extents, is_image_stream
 from inpart.operations.affected import files_hit
 from inpart.operations.check import check_filesystem, is_sound
 from inpart.operations.filesystems import UNCLEAN, find_filesystem
-from inpart.operations.images import located_image, open_reader, opened_image
+from inpart.operations.images import lacks_parent, located_image, open_reader, opened_image
 from inpart.operations.journals import unfinished
 from inpart.operations.protection import unprotected
 from inpart.operations.session import Session
@@ -59,9 +59,9 @@ def _chosen(session: Session, target: Target, wanted: str | None) -> tuple[Locat
 
 
 def _of_file(session: Session, target: Target, wanted: str | None, level: str) -> VerifyReport:
-    image = opened_image(session, target, wanted)
-    findings = tuple(_of_reader(session, target, image.reader, level))
-    return VerifyReport(is_sound(findings), findings, (image.reader.manifest.name,))
+    reader = opened_image(session, target, wanted, parentless=True).reader
+    findings = tuple(_of_reader(session, target, reader, level))
+    return VerifyReport(is_sound(findings), findings, (reader.manifest.name,))
 
 
 def _of_stores(session: Session, target: Target, located: Located) -> Iterator[Finding]:
@@ -104,9 +104,13 @@ def _of_reader(session: Session, target: Target, reader: ImageReader, level: str
     yield from reader.findings
     if level != "full":
         return
+    alone = reader.parent is None and reader.manifest.parent is not None
+    if alone:
+        message = f"it {lacks_parent(reader.manifest)}: what is stored is compared with its checksums, and not decoded"
+        yield Finding(Severity.NOTE, "image.parent-elsewhere", f"image {reader.manifest.name}", message)
     with session.progress.phase(f"verifying {reader.manifest.name}", reader.manifest.stored_bytes) as advance:
-        damaged = list(reader.verify("full", advance))
+        damaged = list(reader.verify("stored" if alone else "full", advance))
     yield from damaged
     bad = damaged_extents(damaged) | reader.lost
-    if bad:
+    if bad and not alone:
         yield from files_hit(session, target.volume, reader, bad)

@@ -9,6 +9,7 @@ import typer
 
 from inpart.cli.command import Device, Image, Run
 from inpart.cli.command import command as _command
+from inpart.cli.losses import losses
 from inpart.cli.output import printable, size
 from inpart.cli.policy import Verify
 from inpart.errors import ExitCode
@@ -56,7 +57,7 @@ def command(
     )
     report = restore(run.session(given, writes_to=to or device), device, options)
     run.show(report, _text(report))
-    if report.lost_bytes:
+    if not report.complete:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
@@ -70,12 +71,10 @@ def _text(report: RestoreReport) -> Iterator[str]:
     else:
         yield f"restored {name} to {report.target}: {size(report.written_bytes)} written"
     yield f"found by: {report.method}"
-    if report.lost_bytes:
-        yield f"lost: {size(report.lost_bytes)} of the image; affected:"
-        yield from (f"  {printable(where)}" for where in report.affected)
     if report.moved_bytes:
         yield f"moved away from the images: {size(report.moved_bytes)}"
     if report.retained:
         yield f"kept: {', '.join(map(printable, report.retained))}"
     if report.dropped:
         yield f"dropped: {', '.join(map(printable, report.dropped))}"
+    yield from losses(report)

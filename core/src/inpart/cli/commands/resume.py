@@ -9,7 +9,9 @@ import typer
 
 from inpart.cli.command import Device, Run
 from inpart.cli.command import command as _command
+from inpart.cli.losses import losses
 from inpart.cli.output import printable, size
+from inpart.errors import ExitCode
 from inpart.operations.resume import ResumeReport, resume
 
 
@@ -28,6 +30,8 @@ def command(
     """Finish a change or a restore that was cut short."""
     report = resume(run.session(writes_to=device), device, thorough=thorough, discard=discard, dry_run=run.dry_run)
     run.show(report, _text(report))
+    if report.restored and not report.restored.complete:
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _text(report: ResumeReport) -> Iterator[str]:
@@ -36,6 +40,7 @@ def _text(report: ResumeReport) -> Iterator[str]:
         yield f"{verb} {report.journals} changes; {report.sectors} sectors written"
     if report.restored:
         yield f"finished the restore of image {printable(report.restored.name)}: {size(report.restored.written_bytes)}"
+        yield from losses(report.restored)
     if report.discarded:
         yield f"forgot {report.discarded} changes that could not be finished"
     if not (report.journals or report.restored or report.discarded):

@@ -44,7 +44,6 @@ def _left_out(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What the image does not hold; of many files the first ones by name."""
     yield from (("include", pattern) for pattern in manifest.include)
     yield from (("exclude", pattern) for pattern in manifest.exclude)
-    count = max(manifest.left_out, len(manifest.excluded))
-    if count:
-        yield "left out", f"the content of {count} files, such as"
+    if manifest.lacks_files:
+        yield "left out", f"the content of {manifest.lacking} files, such as"
         yield from (("", path) for path in manifest.excluded[:_SHOWN])
