@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from extmaker import e2fsck
-from fatmaker import Recipe, copied, fill, fsck, make_partition
+from fatmaker import Recipe, fill, fsck, make_partition
 from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.contracts import AidState
@@ -23,6 +23,7 @@ from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY
 from inpart.testing.powercut import recorded_file
+from inpart.testing.tools import copied
 from inpart.units import MIB
 
 TYPE = "8519CBD3-67CA-439D-80B8-B282BFD329CB"

@@ -13,7 +13,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 import pytest
-from fatmaker import Recipe, copied, fill, fsck, make_partition
+from fatmaker import Recipe, fill, fsck, make_partition
 from fatwrecks import contents
 from inpart import plugins
 from inpart.cli.app import run as run_cli
@@ -28,6 +28,7 @@ from inpart.operations.protection import repair_stores
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY
+from inpart.testing.tools import copied
 from inpart.units import MIB
 from inpart.volume import Access, FileVolume, MemoryVolume
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from fatmaker import Recipe, copied, copy_in, delete, fsck, make_partition
+from fatmaker import Recipe, copy_in, delete, fsck, make_partition
 from fatwrecks import WRECKS, contents
 from inpart import plugins
 from inpart.errors import InpartError, NoImageFound, NoSpace, UsageError
@@ -17,6 +17,7 @@ from inpart.operations.images import ImageRow, list_images, open_image
 from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY, locate
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume

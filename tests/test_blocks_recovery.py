@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fatmaker import Recipe, copied, copy_in, delete, fill, fsck, make_partition
+from fatmaker import Recipe, copy_in, delete, fill, fsck, make_partition
 from fatwrecks import WRECKS, Imaged, assert_comes_back, contents, make_imaged, zero
 from inpart import plugins
 from inpart.contracts import LayoutOptions, SearchMethod
@@ -25,6 +25,7 @@ from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY, locate
 from inpart.operations.trim import forget_images
 from inpart.operations.verify import verify
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume

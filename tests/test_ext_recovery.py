@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from extediting import HIDDEN, snapshot
-from extmaker import Recipe, copied, dumpe2fs_used, e2fsck, ext, make_filled, make_partition, mounted
+from extmaker import Recipe, dumpe2fs_used, e2fsck, ext, make_filled, make_partition, mounted
 from inpart.contracts import Claim, FilesystemEditor
 from inpart.errors import NoSpace
 from inpart.extents import Runs
@@ -22,6 +22,7 @@ from inpart.operations.resume import resume
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import MIB
 from inpart.volume import Access, FileVolume

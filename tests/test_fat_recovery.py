@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fatmaker import Recipe, copied, copy_in, fsck, make_partition
+from fatmaker import Recipe, copy_in, fsck, make_partition
 from fatwrecks import WRECKS, Imaged, assert_comes_back, contents, make_imaged, reformat, zero
 from inpart.contracts import FilesystemEditor
 from inpart.errors import IntegrityError, Interrupted, NoImageFound, NoSpace, UnfinishedJournal
@@ -23,6 +23,7 @@ from inpart.operations.resume import resume
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
+from inpart.testing.tools import copied
 from inpart.units import MIB
 from inpart.volume import FileVolume
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fatmaker import Recipe, copied, copy_in, delete, fsck, make_partition
+from fatmaker import Recipe, copy_in, delete, fsck, make_partition
 from fatwrecks import contents
 from inpart import plugins
 from inpart.errors import NoImageFound
@@ -20,6 +20,7 @@ from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.resume import resume
 from inpart.operations.session import Session
+from inpart.testing.tools import copied
 from inpart.units import MIB
 from inpart.volume import FileVolume
 

@@ -18,11 +18,12 @@ from inpart.operations.restore import RestoreOptions, restore
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
+from inpart.testing.tools import run
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume
 from inpart_ntfs.codes import Number
 from inpart_ntfs.editor import NtfsEditor
-from ntfsjudge import HIDDEN, judge, mounted, ntfsinfo_used, run, snapshot
+from ntfsjudge import HIDDEN, judge, mounted, ntfsinfo_used, snapshot
 from ntfsmaker import Recipe, make_filled, make_partition
 
 Facts = dict[str, tuple[object, ...]]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fatmaker import Recipe, copied, copy_in, fsck, make_partition
+from fatmaker import Recipe, copy_in, fsck, make_partition
 from fatwrecks import contents
 from inpart.errors import IntegrityError, NoImageFound, NoSpace, PlaceTaken, UsageError
 from inpart.operations.aids.upkeep import aid_write
@@ -21,6 +21,7 @@ from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.partitions.devices import partitions_of_device
+from inpart.testing.tools import copied
 from inpart.units import MIB
 
 RECIPE = Recipe("fat16", 16 * MIB, ("-F16", "-s2", "-n", "DATA", "-h63"))

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from extmaker import run
 from inpart import plugins
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.locate import locate_images
 from inpart.operations.session import Session
+from inpart.testing.tools import run
 from inpart.units import GIB, KIB, MIB
 from inpart.volume import FileVolume
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from inpart.partitions import PartitionTable, Repair, SavedAreas, apply_repair, read_table, repair_entry, save_table
+from inpart.testing.tools import run
 from inpart.volume import Access, FileVolume, Volume
 
 MIB = 1 << 20
@@ -17,10 +17,6 @@ MBR = (
     "size=8M,type=83\nsize=9M,type=7\nsize=10M,type=6\nsize=11M,type=83\n"
 )
 GPT = "label: gpt\nsize=10M,type=U,name=one\nsize=20M,name=two\nsize=30M,name=three\n"
-
-
-def run(*command: str | Path, stdin: str = "") -> str:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 class Bench:

@@ -16,15 +16,12 @@ from inpart.errors import DeviceBusy, UsageError
 from inpart.extents import Extents
 from inpart.partitions import open_target, read_table, reread_partitions
 from inpart.partitions.devices import device_partition, partitions_of_device
+from inpart.testing.tools import run
 from inpart.volume import Access, FileVolume
 from inpart.volume.busy import users_of
 
 MIB = 1 << 20
 TABLE = "label: dos\nlabel-id: 0xfeedbeef\nstart=2048,size=8M,type=c\nsize=8M,type=83\n"
-
-
-def run(*command: str | Path, stdin: str = "") -> str:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture

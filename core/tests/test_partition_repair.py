@@ -13,8 +13,9 @@ from inpart.partitions import (
     repair_table,
     save_table,
 )
+from inpart.testing.tools import run
 from inpart.volume import Access, FileVolume, MemoryVolume, OverlayVolume
-from partition_bench import DISK, GPT, MBR, MIB, Bench, run
+from partition_bench import DISK, GPT, MBR, MIB, Bench
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from inpart.errors import IntegrityError, UsageError
 from inpart.partitions import apply_repair, repair_entry, repair_table, save_table, saved_table
+from inpart.testing.tools import run
 from inpart.volume import Access, FileVolume, MemoryVolume
-from partition_bench import DISK, GPT, MBR, MIB, Bench, run
+from partition_bench import DISK, GPT, MBR, MIB, Bench
 
 
 @pytest.fixture

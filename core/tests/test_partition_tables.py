@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from inpart.errors import PartitionTableDamaged
 from inpart.extents import Extents
 from inpart.partitions import PartitionTable, TableKind, parse_chs, read_table, table_areas
 from inpart.testing.faults import FaultyVolume
+from inpart.testing.tools import run
 from inpart.volume import Access, FileVolume, MemoryVolume, OverlayVolume, Volume
 
 MIB = 1 << 20
@@ -21,10 +21,6 @@ LOGICALS = "label: dos\nlabel-id: 0x1234abcd\nsize=20M,type=c,bootable\nsize=20M
     f"size={size}M,type={kind}\n" for size, kind in [(9, "83")] + [(3, "7"), (2, "6"), (1, "82"), (4, "b")] * 6
 )
 MESSAGES = b"\r\nRemove disks or other media.\xff\r\nDisk error\xff\r\nPress any key to restart\r\n".ljust(64, b"\xff")
-
-
-def run(*command: str | Path, stdin: str = "") -> str:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture

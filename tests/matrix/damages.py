@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from extmaker import run
 from inpart.contracts import Claim
 from inpart.extents import Extents
 from inpart.testing.damage import randomise_range, zero_range, zero_sectors
+from inpart.testing.tools import run
 from inpart.units import MIB
 from inpart.volume import Access, FileVolume, SliceVolume, Volume
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from extmaker import run
 from inpart import plugins
 from inpart.contracts import Claim, FilesystemEditor, SystemArea
 from inpart.operations.aids.upkeep import aid_write
@@ -16,6 +15,7 @@ from inpart.operations.create import CreateOptions, create
 from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Policy, Session
 from inpart.plugins import Plugins
+from inpart.testing.tools import copied, run
 from inpart.units import MIB
 from inpart.volume import FileVolume, SliceVolume
 
@@ -79,7 +79,7 @@ class Ground:
 
     def copied(self, path: Path) -> Ground:
         """The same on a copy of the disk."""
-        run("cp", "--sparse=always", self.path, path)
+        copied(self.path, path)
         return replace(self, path=path)
 
 
@@ -93,7 +93,7 @@ def make_ground(column: Column, table: str, folder: Path, base: Path) -> Ground:
     """Make the disk of a column from the filled file system in the file ``base``."""
     kind = next(kind for kind in KINDS if kind.name == column.kind)
     part, disk = folder / f"{table}.part", folder / f"{table}.img"
-    run("cp", "--sparse=always", base, part)
+    copied(base, part)
     older = kind.facts(part)
     make_disk(disk, kind, table)
     put(part, disk, START)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from extmaker import run
 from inpart import __version__
+from inpart.testing.tools import run
 from inpart.units import MIB, format_size
 
 from matrix.cells import ALL, NOTHING, PARTLY, WRONG, Cell

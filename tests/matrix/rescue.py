@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from extmaker import run
 from inpart.errors import InpartError, IntegrityError, PlaceTaken
 from inpart.operations.restore import RestoreOptions, RestoreReport, restore
 from inpart.operations.session import Session
 from inpart.partitions import read_table
+from inpart.testing.tools import run
 from inpart.volume import FileVolume
 
 from matrix.grounds import OLDER, Ground, loaded

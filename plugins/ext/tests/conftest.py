@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from inpart.testing.tools import copied
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from extmaker import MATRIX, Recipe, copied, make_filled
+from extmaker import MATRIX, Recipe, make_filled
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inpart.extents import Extents
+from inpart.testing.tools import run
 from inpart.units import MIB
-
-NO_FEATURES = "none,ext_attr,resize_inode,dir_index,filetype,sparse_super,large_file"
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,6 @@ MATRIX = (
     ext("ext4-casefold", "-t ext4 -b 1024 -O casefold,encrypt,verity", mountable=False),
     ext("ext4-csum-seed", "-t ext4 -b 1024 -O metadata_csum_seed -U 12345678-1234-5678-9abc-def012345678"),
 )
-
-
-def run(*command: str | Path, check: bool = True) -> str:
-    """What a tool prints. The exit code must be 0 unless ``check`` is false."""
-    parts = [str(part) for part in command]
-    done = subprocess.run(parts, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0 or not check, f"{command}: {done.stderr or done.stdout}"
-    return done.stdout + done.stderr
 
 
 def make_partition(path: Path, recipe: Recipe, *more: str | Path) -> Path:
@@ -201,12 +192,6 @@ def _attributes(root: Path, chance: random.Random) -> None:
     for number, name in enumerate(("tiny", "medium.bin", "a")):
         os.setxattr(root / name, "user.comment", b"short" * (number + 1))
         os.setxattr(root / name, "user.longer", chance.randbytes(300 + 100 * number))
-
-
-def copied(path: Path, target: Path) -> Path:
-    """A sparse copy."""
-    run("cp", "--sparse=always", path, target)
-    return target
 
 
 def debugfs(path: Path, *commands: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from extmaker import MATRIX, dumpe2fs_used, e2fsck, make_filled, run
+from extmaker import MATRIX, dumpe2fs_used, e2fsck, make_filled
 from inpart.testing.filesystem_kit import FilesystemTreeKit, Specimen, volume_file
+from inpart.testing.tools import run
 from inpart.volume import Volume
 from inpart_ext.plugin import inpart_filesystems
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from extediting import snapshot
-from extmaker import Recipe, e2fsck, ext, make_filled, run
+from extmaker import Recipe, e2fsck, ext, make_filled
 from inpart.contracts import Claim, Edits, State
 from inpart.extents import Extents, Runs
 from inpart.testing.powercut import Sample, run_power_cuts
+from inpart.testing.tools import run
 from inpart.transaction import Transaction
 from inpart.volume import MemoryVolume, Volume
 from inpart_ext.editor import ExtEditor

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extmaker import Recipe, copied, debugfs, e2fsck, ext, make_filled
+from extmaker import Recipe, debugfs, e2fsck, ext, make_filled
 from inpart.errors import FilesystemError
+from inpart.testing.tools import copied
 from inpart.volume import FileVolume
 from inpart_ext.filesystem import ExtFilesystem
 from inpart_ext.structs import GROUP_DESC, INODE, field_offset

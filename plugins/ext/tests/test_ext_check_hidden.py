@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extmaker import Recipe, copied, debugfs, e2fsck, ext, make_partition, mounted, run
+from extmaker import Recipe, debugfs, e2fsck, ext, make_partition, mounted
 from inpart.contracts import Severity
+from inpart.testing.tools import copied, run
 from inpart.volume import FileVolume
 from inpart_ext.editor import ExtEditor
 from inpart_ext.inodes import Inodes

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from extediting import HIDDEN, snapshot
-from extmaker import copied, debugfs, e2fsck, ext, make_filled, make_partition, mounted, run
+from extmaker import debugfs, e2fsck, ext, make_filled, make_partition, mounted
 from inpart.contracts import Claim, Place, Stage
 from inpart.errors import FilesystemUnclean, FilesystemUnsupported, NoSpace, UsageError
 from inpart.extents import Runs
+from inpart.testing.tools import copied, run
 from inpart.transaction import Transaction
 from inpart.volume import Access, FileVolume
 from inpart_ext.editor import ExtEditor

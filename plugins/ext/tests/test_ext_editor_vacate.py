@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from extediting import snapshot
-from extmaker import Recipe, copied, e2fsck, ext, make_filled, mounted
+from extmaker import Recipe, e2fsck, ext, make_filled, mounted
 from inpart.contracts import Claim
 from inpart.errors import FilesystemDamaged, NoSpace
 from inpart.extents import Extents, Runs
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import KIB
 from inpart.volume import Access, FileVolume

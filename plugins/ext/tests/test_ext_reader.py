@@ -13,7 +13,6 @@ import pytest
 from extmaker import (
     MATRIX,
     Recipe,
-    copied,
     debugfs,
     dumpe2fs_used,
     e2fsck,
@@ -25,6 +24,7 @@ from extmaker import (
 from inpart.contracts import EntryType, Severity, State, Verdict
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.extents import Extents
+from inpart.testing.tools import copied
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume, MemoryVolume
 from inpart_ext.features import Incompat

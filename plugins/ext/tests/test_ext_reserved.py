@@ -6,9 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
-from extmaker import e2fsck, mounted, run
+from extmaker import e2fsck, mounted
 from inpart.contracts import Verdict
 from inpart.extents import Extents
+from inpart.testing.tools import run
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume, MemoryVolume
 from inpart_ext.plugin import inpart_filesystems

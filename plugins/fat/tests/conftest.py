@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from inpart.testing.tools import copied
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fatmaker import MATRIX, Recipe, copied, fill, make_partition
+from fatmaker import MATRIX, Recipe, fill, make_partition
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -169,17 +168,6 @@ def partclone_used_bytes(path: Path) -> int:
     if blocks is None or unit is None:
         raise AssertionError(f"partclone.fat says nothing of space in use: {text}")
     return int(blocks[1]) * int(unit[1])
-
-
-def copied(path: Path, target: Path) -> Path:
-    """A sparse copy."""
-    _run("cp", "--sparse=always", str(path), str(target))
-    return target
-
-
-def missing_tools() -> list[str]:
-    """Tools that are not installed."""
-    return [tool for tool in ("mkfs.fat", "fsck.fat", "mcopy", "partclone.fat") if shutil.which(tool) is None]
 
 
 def _content(size: int, seed: int) -> bytes:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from fatediting import CORE, EDITED, PlainReader, edited, fsinfo, judge, patch, possessions, prepared
-from fatmaker import Recipe, copied, copy_in, delete, fsck, make_partition
+from fatmaker import Recipe, copy_in, delete, fsck, make_partition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpart.contracts import Claim, Edits, EntryType, Place
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported, InpartError, NoSpace, UsageError
 from inpart.extents import Extents, Runs
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import GIB, MIB
 from inpart.volume import FileVolume, MemoryVolume

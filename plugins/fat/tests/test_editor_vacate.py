@@ -21,11 +21,12 @@ from fatediting import (
     spread,
     start_search_at,
 )
-from fatmaker import Recipe, copied, copy_in, fsck, make_partition
+from fatmaker import Recipe, copy_in, fsck, make_partition
 from inpart.contracts import Claim, Edits, Vacated
 from inpart.errors import FilesystemDamaged, InpartError, NoSpace
 from inpart.extents import Extents, Runs
 from inpart.testing.powercut import run_power_cuts
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume, MemoryVolume, Volume

@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from inpart.testing.tools import copied
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ntfsjudge import run
 from ntfsmaker import MATRIX, Recipe, make_filled
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
@@ -34,6 +34,4 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
 def partition(request: pytest.FixtureRequest, filled: Filled, tmp_path: Path) -> tuple[Path, dict[str, bytes]]:
     """A copy of a filled partition of each recipe, and the files in it."""
     path, files = filled(request.param)
-    target = tmp_path / "partition.img"
-    run("cp", "--sparse=always", path, target)
-    return target, files
+    return copied(path, tmp_path / "partition.img"), files

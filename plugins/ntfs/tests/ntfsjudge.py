@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from inpart.extents import Extents
+from inpart.testing.tools import run
 
 HIDDEN = ".inpart"
 _PATIENCE = 60.0
@@ -31,14 +32,6 @@ _TOLERABLE = re.compile(
     r"|ntfsfix: Checking the alternate boot sector\.\.\. BAD"
     r"|ntfsfix: Error: Failed to fix the alternate boot sector"
 )
-
-
-def run(*command: str | Path, check: bool = True) -> str:
-    """What a tool prints. The exit code must be 0 unless ``check`` is false."""
-    parts = [str(part) for part in command]
-    done = subprocess.run(parts, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0 or not check, f"{command}: {done.stderr or done.stdout}"
-    return done.stdout + done.stderr
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from inpart.testing.tools import run
 from inpart.units import KIB, MIB
-from ntfsjudge import contents, mounted, run
+from ntfsjudge import contents, mounted
 
 ATTRIB = "system.ntfs_attrib_be"
 COMPRESSED = (0x800).to_bytes(4, "big")

@@ -13,6 +13,7 @@ from inpart.contracts import Claim, Place
 from inpart.errors import FilesystemDamaged, FilesystemUnclean, FilesystemUnsupported, InpartError, NoSpace, UsageError
 from inpart.extents import Extents, Runs
 from inpart.testing.powercut import Sample, run_power_cuts
+from inpart.testing.tools import copied
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume, MemoryVolume, Volume
@@ -21,7 +22,7 @@ from inpart_ntfs.editor import NtfsEditor
 from inpart_ntfs.editor.drafts import load
 from inpart_ntfs.editor.files import Maker
 from inpart_ntfs.structs import VOLUME_INFORMATION, field_offset
-from ntfsjudge import HIDDEN, contents, judge, mounted, run, snapshot, tolerable
+from ntfsjudge import HIDDEN, contents, judge, mounted, snapshot, tolerable
 from ntfsmaker import ATTRIB, COMPRESSED, MATRIX, SMALL, Recipe, make_partition
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
@@ -41,8 +42,7 @@ class Bench:
 
     @classmethod
     def copy(cls, source: Path, folder: Path) -> Bench:
-        run("cp", "--sparse=always", source, folder / "partition.img")
-        return cls(folder / "partition.img")
+        return cls(copied(source, folder / "partition.img"))
 
     def change(self, *changes: Change) -> None:
         """Commit changes in one transaction."""

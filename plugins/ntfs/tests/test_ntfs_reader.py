@@ -12,13 +12,14 @@ import pytest
 from inpart.contracts import State, Verdict
 from inpart.errors import FilesystemDamaged, FilesystemUnsupported
 from inpart.extents import Extents
+from inpart.testing.tools import copied, run
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume, MemoryVolume
 from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.filesystem import NtfsFilesystem
 from inpart_ntfs.provider import NtfsProvider
 from inpart_ntfs.structs import BPB, VOLUME_INFORMATION, field_offset
-from ntfsjudge import mounted, ntfsclone_used, ntfsinfo_used, partclone_used, run
+from ntfsjudge import mounted, ntfsclone_used, ntfsinfo_used, partclone_used
 from ntfsmaker import MATRIX, SMALL, Recipe, make_partition
 
 SIZES = [(512 << power, 512) for power in range(13)]
@@ -229,8 +230,7 @@ def test_mirror_of_the_first_records(small: Path, numbers: list[int]) -> None:
 
 def test_mirror_of_large_clusters_has_more_records(filled: Filled, tmp_path: Path) -> None:
     """One cluster of them, and so that of $Bitmap, too."""
-    path = tmp_path / "large.img"
-    run("cp", "--sparse=always", filled(next(recipe for recipe in MATRIX if recipe.name == "c64k"))[0], path)
+    path = copied(filled(next(recipe for recipe in MATRIX if recipe.name == "c64k"))[0], tmp_path / "large.img")
     healthy = opened(path).allocated()
     poke(path, place_of(path, 0), bytes(12 * 1024))
     assert opened(path).allocated() == healthy
