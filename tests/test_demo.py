@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.resources import files
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from inpart.contracts import EntryType
-from inpart.errors import IntegrityError, UsageError
+from inpart.errors import IntegrityError, NoSpace, UsageError
 from inpart.operations import demo as demonstration
 from inpart.operations.demo import Demo, Step, demo
 from inpart.operations.session import Session
@@ -39,6 +40,24 @@ def test_the_disk_is_kept_on_request_and_never_overwritten(tmp_path: Path, sessi
         demo(session, tmp_path, steps.append)
     with pytest.raises(UsageError, match="is not a directory"):
         demo(session, tmp_path / "absent", steps.append)
+
+
+def test_nothing_is_left_where_there_is_no_room(tmp_path: Path, session: Session) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", tmp_path], check=True)
+    try:
+        with pytest.raises(NoSpace):
+            demo(session, tmp_path, lambda _: None)
+        assert not list(tmp_path.iterdir())
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.parametrize(("encoding", "shades"), [("utf-8", "█"), ("ascii", "#"), ("iso8859-1", "#"), ("cp437", "█")])
+def test_pictures_on_terminals_of_every_kind(tmp_path: Path, encoding: str, shades: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "TMPDIR": str(tmp_path)}
+    shown = subprocess.run([INPART, "demo"], env=environment, capture_output=True, check=True).stdout.decode(encoding)
+    assert f"'{shades}' files" in shown
+    assert "\\" not in shown
 
 
 def test_it_notices_what_did_not_come_back(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from inpart.cli import output, progress
@@ -61,6 +61,17 @@ def test_every_kind_of_value_becomes_json() -> None:
     assert output.plain(model)["extents"] == [[1, 2]]
     assert output.plain(Finding(Severity.NOTE, "c", "w", "m"))["severity"] == "note"
     json.dumps(output.plain([record, model]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "iso8859-1"])
+def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """Backslashes as Python writes them for what lies beyond 16 bits are none of JSON's."""
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding=encoding))
+    output.prepare()
+    output.json_object({"path": "/Grüße 🙂 \udcff"})
+    sys.stdout.flush()
+    assert json.loads(written.getvalue().decode()) == {"path": "/Grüße 🙂 \udcff"}
 
 
 def test_an_error_is_a_sentence_a_hint_and_with_json_an_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -64,8 +65,9 @@ def size(value: int) -> str:
 
 
 def json_object(value: Any) -> None:
-    """Print one JSON object on standard output."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+    """Print one JSON object on standard output: JSON is UTF-8, so all but ASCII is escaped where that is not."""
+    is_utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=not is_utf8, indent=2) + "\n")
 
 
 def plain(value: Any) -> Any:

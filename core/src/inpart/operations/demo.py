@@ -56,11 +56,11 @@ class Contents:
 
 
 class Demo:
-    """One demonstration, on the disk that it puts into ``folder``; IntegrityError if something came back wrong."""
+    """One demonstration, on the new disk ``path``; IntegrityError if something came back wrong."""
 
-    def __init__(self, session: Session, folder: Path, say: Callable[[Step], None]) -> None:
+    def __init__(self, session: Session, path: Path, say: Callable[[Step], None]) -> None:
         self._session = session
-        self._path = folder / "disk.img"
+        self._path = path
         self._address = f"{self._path}#1"
         self._say = say
 
@@ -162,10 +162,22 @@ class Demo:
 
 
 def demo(session: Session, folder: Path, say: Callable[[Step], None]) -> None:
-    """Run the demonstration on ``folder``/disk.img, which must not exist. Raises UsageError, IntegrityError."""
+    """Run the demonstration on ``folder``/disk.img, which must not exist. Raises UsageError, IntegrityError, NoSpace.
+
+    A disk that did not come back as it was is left for those who want to know why; nothing else unfinished is.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a directory", hint="make it first, or leave --keep away")
-    Demo(session, folder, say).run()
+    disk = folder / "disk.img"
+    if disk.exists():
+        raise UsageError(f"{disk} exists already", hint="remove it, or name another directory")
+    try:
+        Demo(session, disk, say).run()
+    except IntegrityError:
+        raise
+    except BaseException:
+        disk.unlink(missing_ok=True)
+        raise
 
 
 def _metadata(tree: FilesystemTree) -> Extents:

@@ -18,7 +18,8 @@ from inpart.units import align_up, format_size
 BMAP_BLOCK = 4096
 _WINDOW = 16384
 _CHECKSUM_PLACE = "0" * 64
-_SHADES = " ░▒▓█"
+SHADES = " ░▒▓█"
+"""How much of a cell is used, from nothing to all."""
 
 
 def map_json(used: Extents, size: int, filesystem: str) -> Iterator[str]:
@@ -94,8 +95,8 @@ def _windows(rows: Pairs) -> Iterator[tuple[int, list[list[int]]]]:
 class Layer(Enum):
     """What a cell of the picture shows. No byte is in two layers; of two that fill a cell alike the later one shows."""
 
-    FREE = ("free", _SHADES[0])
-    USED = ("files", _SHADES[4])
+    FREE = ("free", SHADES[0])
+    USED = ("files", SHADES[4])
     SYSTEM = ("system areas", "S")
     CONTAINER = ("images", "I")
     BAD = ("bad", "B")
@@ -137,7 +138,7 @@ class Picture:
         layer, share = self.layers[index], float(self.shares[index])
         if layer not in {Layer.FREE, Layer.USED}:
             return layer.glyph
-        return _SHADES[0] if share == 0 else _SHADES[min(4, 1 + int(share * 4))]
+        return SHADES[0] if share == 0 else SHADES[min(4, 1 + int(share * 4))]
 
     def rows(self) -> list[str]:
         """The lines without colour."""

@@ -11,6 +11,7 @@ import typer
 
 from inpart.cli.command import Run
 from inpart.cli.command import command as _command
+from inpart.cli.drawing import drawing
 from inpart.operations.demo import Step, demo
 
 
@@ -32,7 +33,7 @@ def command(
         steps.append(step)
         if not run.json:
             sys.stdout.write(f"{step.title}: {step.result} ({step.seconds:.2f} s)\n")
-            sys.stdout.writelines(f"    {line}\n" for line in step.picture)
+            sys.stdout.writelines(f"    {drawing(line)}\n" for line in step.picture)
             sys.stdout.flush()
 
     with tempfile.TemporaryDirectory(prefix="inpart-demo-") as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ import typer
 
 from inpart.cli.command import FILESYSTEMS, Device, Run
 from inpart.cli.command import command as _command
+from inpart.cli.drawing import drawing, in_colour
 from inpart.operations.map import Layer, Picture, draw, layers_of, map_bmap, map_ddrescue, map_json
 from inpart.operations.reading import open_filesystem
 
@@ -41,16 +41,16 @@ def command(
         else:
             columns = shutil.get_terminal_size().columns
             picture = draw(layers_of(filesystem), volume.size, columns=columns - 2, lines=_LINES)
-            pieces = _lines(picture, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+            pieces = _lines(picture, colour=in_colour())
         sys.stdout.writelines(pieces)
 
 
 def _lines(picture: Picture, *, colour: bool) -> Iterator[str]:
     for first in range(0, len(picture.layers), picture.columns):
         cells = range(first, min(first + picture.columns, len(picture.layers)))
-        yield "".join(_row(picture, cells, colour=colour)) + "\n"
+        yield drawing("".join(_row(picture, cells, colour=colour))) + "\n"
     for legend in picture.legend:
-        yield f"{legend}\n"
+        yield f"{drawing(str(legend))}\n"
 
 
 def _row(picture: Picture, cells: range, *, colour: bool) -> Iterator[str]:
