@@ -189,6 +189,16 @@ def test_export_and_import(session: Session, disk: Path, files: Tree, tmp_path: 
     assert names(session, other) == ["first"]
 
 
+def test_a_file_cut_short_is_a_part_of_an_image(session: Session, disk: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.ipi"
+    create(session, str(disk), CreateOptions("out", to=out))
+    whole = out.read_bytes()
+    for size, state in ((len(whole), "committed"), (len(whole) - 1, "committed"), (len(whole) // 2, "partial")):
+        out.write_bytes(whole[:size])
+        (row,) = list_images(session, str(out)).images
+        assert row.state == state, size
+
+
 def test_name_taken_or_impossible(session: Session, disk: Path) -> None:
     create(session, str(disk), CreateOptions("first"))
     with pytest.raises(UsageError, match="already"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from inpart.contracts import ImageSummary, SearchMethod
+from inpart.contracts import ImageSummary, SearchMethod, Severity
 from inpart.errors import InpartError, IntegrityError, NoImageFound, UsageError
 from inpart.image import ImageReader, ImageVolume, Lenders, Manifest, is_image_stream, open_damaged
 from inpart.operations.journals import unfinished
@@ -102,7 +102,8 @@ def list_images(session: Session, address: str, methods: tuple[SearchMethod, ...
 
 def _row_of_file(session: Session, stream: Volume) -> ImageRow:
     """The one image in a file outside any partition."""
-    manifest = read_stream(session, stream).manifest
+    reader = read_stream(session, stream)
+    manifest = reader.manifest
     if manifest.parent is not None:
         session.warn(f"{stream.name} {lacks_parent(manifest)}; {_BESIDE_ITS_PARENT}")
     return ImageRow(
@@ -115,7 +116,7 @@ def _row_of_file(session: Session, stream: Volume) -> ImageRow:
         stored_bytes=stream.size,
         image_bytes=manifest.image_bytes,
         extents=[(0, stream.size)],
-        state="committed",
+        state="partial" if any(one.severity is Severity.ERROR for one in reader.findings) else "committed",
         method="file",
         base=0,
         files=(Path(stream.name).name,),
