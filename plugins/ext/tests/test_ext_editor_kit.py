@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 from extediting import tolerable
 from extmaker import MATRIX, dumpe2fs_used, e2fsck, make_filled
 from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen, volume_file
@@ -21,15 +20,10 @@ OTHERS = ("/fast link", "/slow link", "/null", "/block", "/pipe", "/sock", "/los
 
 class TestEditor(FilesystemEditorKit):
     provider = ExtProvider()
-    variants = NAMES
+    variants = NAMES[:1]  # test_conformance.py has levels 1 and 2 of all
+    editor_variants = NAMES
     resident_limit = 160
     cuts = 6
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Levels 1 and 2 are tested by test_conformance.py; here one variant is enough."""
-        if "variant" in metafunc.fixturenames:
-            editing = metafunc.function.__name__.startswith("test_e")
-            metafunc.parametrize("variant", self.variants if editing else self.variants[:1])
 
     def make(self, variant: str) -> Specimen:
         with TemporaryDirectory() as folder:

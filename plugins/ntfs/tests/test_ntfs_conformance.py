@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 from inpart.testing.filesystem_kit import FilesystemEditorKit, Specimen, volume_file
 from inpart.units import KIB, MIB
 from inpart.volume import Volume
@@ -27,6 +26,7 @@ RECIPES = {
 OTHERS = ("/hard link", "/medium.bin", "/compressed/", "/names/")
 """Names of one file, and clusters that do not hold what is read: the kit takes neither for granted."""
 EDITED = ("small", "c128k")
+"""The two that differ most: changes take their time."""
 SWAP = ("/pagefile.sys", "/swapfile.sys")
 
 
@@ -41,14 +41,9 @@ def streams(root: Path, paths: list[str]) -> Iterator[str]:
 class TestNtfs(FilesystemEditorKit):
     provider = inpart_filesystems()[0]
     variants = tuple(RECIPES)
+    editor_variants = EDITED
     resident_limit = 4 * KIB
     cuts = 6
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """The editor takes its time: for it two variants that differ most are enough."""
-        if "variant" in metafunc.fixturenames:
-            editing = metafunc.function.__name__.startswith("test_e")
-            metafunc.parametrize("variant", EDITED if editing else self.variants)
 
     def make(self, variant: str) -> Specimen:
         with TemporaryDirectory() as folder:

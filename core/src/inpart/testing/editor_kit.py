@@ -35,12 +35,20 @@ class FilesystemEditorKit(FilesystemTreeKit):
 
     ``stable_records`` declares whether a file keeps its record number when it is moved. ``cuts`` is the number of
     power cuts that are tried with each change of each variant. ``directory_clusters`` is how many clusters are
-    offered for the hidden directory.
+    offered for the hidden directory. ``editor_variants`` are those that are changed, where they are not ``variants``:
+    changes take their time, and levels 1 and 2 may have a class of tests to themselves.
     """
 
     stable_records: ClassVar[bool] = True
     cuts: ClassVar[int] = 16
     directory_clusters: ClassVar[int] = 4
+    editor_variants: ClassVar[Sequence[str]] = ()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test that wants a variant once for every one of its level."""
+        if "variant" in metafunc.fixturenames:
+            editing = metafunc.function.__name__.startswith("test_e")
+            metafunc.parametrize("variant", (editing and self.editor_variants) or self.variants)
 
     def tolerable(self, complaint: str) -> bool:
         """True for what a cut may leave behind: clusters allocated and unused, counters that lag behind."""
