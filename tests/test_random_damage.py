@@ -174,12 +174,13 @@ def test_in_place_the_other_images_stay(whole: Callable[[str, str], Whole], sess
 @pytest.mark.parametrize("name", ["fat16", "ext4"])
 def test_what_is_taken_out_is_right(whole: Callable[[str, str], Whole], session: Session, tmp_path: Path,
                                     name: str, layout: str) -> None:  # fmt: skip
-    """0.1 %: files come out whole, or they or their directories are named; what comes out has the bytes that it had."""
+    """0.1 %: files come out whole, or they or their directories are named; most come out, with the bytes they had."""
     made = whole(name, layout)
     with open_tree(session, str(made.path)) as tree:
         files = {entry.path: entry for entry in tree.walk() if entry.type is EntryType.FILE}
         files = {path: entry for path, entry in files.items() if not path.startswith("/.inpart")}
         expected = {path: b"".join(tree.read(path)) for path in files}
+    out = 0
     for seed in SEEDS:
         path = wreck(made, tmp_path / f"{seed}.img", 1, seed)
         output = tmp_path / f"out-{seed}"
@@ -190,3 +191,5 @@ def test_what_is_taken_out_is_right(whole: Callable[[str, str], Whole], session:
         failed = {path for path, _ in report.failed}
         for missing in expected.keys() - found.keys():
             assert any(missing == one or missing.startswith(f"{one.rstrip('/')}/") for one in failed), missing
+        out += len(found)
+    assert out > len(expected) * len(SEEDS) // 2
