@@ -331,6 +331,24 @@ def test_stages_are_flushed_one_after_the_other() -> None:
     assert lost == [step.data for step in shown[:-1]]
 
 
+def test_bits_are_set_below_those_that_are_cleared_later() -> None:
+    start = bytearray(4 * KIB)
+    start[100:102] = b"\x81\x81"
+    volume = RecordingVolume(MemoryVolume(start))
+    tx = Transaction(volume)
+    tx.edit(100, b"\x80\x80", Stage.RELEASE)
+    tx.set_bits(100, b"\x02\x01\x04", Stage.ALLOCATE)
+    tx.write(KIB, bytes(512))
+    tx.set_bits(KIB, b"\x08", Stage.ALLOCATE)
+    assert tx.view.read(100, 3) == b"\x82\x81\x04"
+    assert tx.view.read(KIB, 1) == b"\x08"
+    with pytest.raises(TransactionMisuse):
+        tx.edit(100, b"\x00", Stage.ALLOCATE)
+    tx.commit(None)
+    seen = [disk.read(100, 3) for _, disk in volume.disks(volume.cuts(torn=0))]
+    assert list(dict.fromkeys(seen)) == [b"\x81\x81\x00", b"\x83\x81\x04", b"\x82\x81\x04"]
+
+
 def test_places_that_cannot_be_a_journal_area_hold_no_journal() -> None:
     places: list[Runs | int] = [
         Runs(),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from inpart.contracts import Claim
+from inpart.contracts import Claim, Severity
 from inpart.errors import NoSpace
 from inpart.extents import Extents, Runs
+from inpart.testing.powercut import Sample, run_power_cuts
 from inpart.transaction import Transaction
 from inpart.units import KIB, MIB
-from inpart.volume import MemoryVolume
+from inpart.volume import MemoryVolume, Volume
 from inpart_ntfs.editor import NtfsEditor
-from ntfsjudge import judge, snapshot
+from ntfsjudge import judge, snapshot, tolerable
 from ntfsmaker import SMALL, Recipe
 
 Filled = Callable[[Recipe], tuple[Path, dict[str, bytes]]]
@@ -38,7 +41,7 @@ CASES = [
 class Sequence:
     """One transaction, and what ``/.inpart`` should hold after it."""
 
-    def __init__(self, volume: MemoryVolume, chance: random.Random) -> None:
+    def __init__(self, volume: Volume, chance: random.Random) -> None:
         self.tx = Transaction(volume)
         self.chance = chance
         self.expected = {claim.name: claim for claim in NtfsEditor(volume).claims()}
@@ -133,3 +136,34 @@ def test_in_one_transaction(filled: Filled, tmp_path: Path, name: str, seed: int
         assert list(fs.check()) == [], sequence.steps
         assert list(fs.claims()) == [sequence.expected[one] for one in sorted(sequence.expected)], sequence.steps
         assert snapshot(path) == facts, sequence.steps
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[] if seed < 5 else pytest.mark.exhaustive) for seed in range(100)]
+)
+def test_cuts_in_one_transaction(filled: Filled, tmp_path: Path, seed: int) -> None:
+    """Nobody resumes: at worst clusters are taken and unused."""
+    path = tmp_path / "p.img"
+    volume = MemoryVolume(filled(SMALL)[0].read_bytes())
+    first = Sequence(volume, random.Random(seed))
+    first.claim()
+    first.tx.commit(None)
+    start = bytes(volume.data)
+    path.write_bytes(start)
+    facts = snapshot(path)
+
+    def work(disk: Volume) -> None:
+        chance = random.Random(seed)
+        sequence = Sequence(disk, chance)
+        with suppress(NoSpace):
+            for _ in range(chance.randrange(2, 5)):
+                chance.choice((sequence.claim, sequence.release, sequence.exchange))()
+            sequence.tx.commit(None)
+
+    def check(disk: MemoryVolume) -> None:
+        path.write_bytes(disk.data)
+        assert [text for text in judge(path) if not tolerable(text)] == []
+        assert snapshot(path) == facts
+        assert [one for one in NtfsEditor(disk).check() if one.severity is Severity.ERROR] == []
+
+    run_power_cuts(partial(MemoryVolume, start), work, check, Sample(8, seed=seed))

@@ -28,7 +28,10 @@ class Stage(IntEnum):
     """
 
     MARK = 0
-    """Say in the file system's own way that it has to be checked, for those who boot instead of resuming."""
+    """Say in the file system's own way that it has to be checked, for those who boot instead of resuming.
+
+    What announces an image that is to be removed goes in this stage, before anybody lets go of its clusters.
+    """
     ALLOCATE = 1
     """Mark clusters as used, nobody refers to them yet."""
     LINK = 2
@@ -74,3 +77,9 @@ class Edits(Protocol):
 
     def edit(self, offset: int, data: Buffer, stage: Stage) -> None:
         """Change metadata in place. An edit inside ``fresh`` becomes part of the new data."""
+
+    def set_bits(self, offset: int, bits: Buffer, stage: Stage) -> None:
+        """Set those bits of a bitmap that are set in ``bits``, from ``stage`` on.
+
+        Unlike ``edit`` it may touch bytes that were changed before in a later stage, to clear others of their bits.
+        """

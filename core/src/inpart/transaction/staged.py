@@ -142,6 +142,22 @@ class Transaction:
         self._data.put(offset, new, changed & fresh)
         self._stages[stage].put(offset, new, changed & ~fresh)
 
+    def set_bits(self, offset: int, bits: Buffer, stage: Stage) -> None:
+        """Set bits from ``stage`` on, also in bytes of which later stages change other bits. Raises OutOfBounds."""
+        self._check(offset, len(bits))
+        view = np.frombuffer(self.view.read(offset, len(bits)), dtype=np.uint8)
+        new = np.frombuffer(bits, dtype=np.uint8) & ~view
+        fresh = self._fresh_mask(offset, len(bits))
+        self._changed = None
+        self._data.put(offset, view | new, (new > 0) & fresh)
+        below = np.frombuffer(bytearray(self.volume.read(offset, len(bits))), dtype=np.uint8)
+        for other, patch in self._stages.items():
+            known = np.zeros(len(bits), dtype=np.bool_)
+            patch.mark(offset, known)
+            patch.overlay(offset, below)
+            if other >= stage:
+                patch.put(offset, below | new, (new > 0) & ~fresh & (known | (other == stage)))
+
     def commit(self, journal: Runs | None, *, progress: Progress | None = None) -> None:
         """Bring all changes to the volume so that a cut at any time leaves them undone, to be finished, or done.
 

@@ -141,9 +141,9 @@ class Folder:
             packed = np.packbits(left, bitorder="little").tobytes()
             bitmap.value = packed + bitmap.value[len(packed) :]
             return
-        for values, stage in ((bits, Stage.LINK), (left, Stage.RELEASE)):
-            packed = np.packbits(values, bitorder="little").tobytes()
-            put(self.ground, bitmap, 0, packed, self.ground.desk.stage(("blocks", self.draft.number), stage))
+        runs = byte_runs(rows_of_stream(bitmap), self.ground.cluster_size)
+        self.ground.set_bits(runs, 0, np.packbits(bits, bitorder="little").tobytes(), Stage.LINK)
+        self.ground.edit_runs(runs, 0, np.packbits(left, bitorder="little").tobytes(), Stage.RELEASE)
 
     def _root(self) -> DraftAttribute:
         root = self.draft.find(AttributeType.INDEX_ROOT, I30)

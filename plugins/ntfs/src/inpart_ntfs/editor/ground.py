@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +24,7 @@ from inpart_ntfs.structs import FILE_RECORD, field_offset
 _SEQUENCE = field_offset(FILE_RECORD, "sequence_number")
 _FLAGS = field_offset(FILE_RECORD, "flags")
 
+Change = Callable[[int, bytes, Stage], None]
 
 FIRST_WITH_HOLES = (3, 0)
 """The version from which on a run list has holes without a cluster."""
@@ -81,8 +83,11 @@ class Ground:
         """A record, in use or not, its update sequence undone if it has one. Raises FilesystemDamaged."""
         return bytearray(self.mft.read(np.array([number], dtype=np.int64)).raw.tobytes())
 
-    def write_record(self, number: int, image: bytes, stage: Stage) -> None:
-        """Put a record, its update sequence undone, into the transaction, and into $MFTMirr if it is one of those."""
+    def write_record(self, number: int, image: bytes, stage: Stage) -> Stage:
+        """Put a record, its update sequence undone, into the transaction, and into $MFTMirr if it is one of those.
+
+        Returns the stage, which is a later one if the record has been edited in that.
+        """
         key = ("record", number)
         last = self.desk.latest.get(key)
         stage = self.desk.stage(key, stage)
@@ -96,6 +101,7 @@ class Ground:
         self.edit_runs(self.mft.stream.runs, place, raw, stage)
         if place + len(raw) <= self._mirror.total:
             self.edit_runs(self._mirror, place, raw, stage)
+        return stage
 
     def drop_record(self, number: int, stage: Stage, *, free: Stage | None = Stage.RELEASE) -> None:
         """Mark a record as not in use, with a new sequence number, in one stage, and give it back in another.
@@ -107,16 +113,23 @@ class Ground:
         flags = int.from_bytes(raw[_FLAGS : _FLAGS + 2], "little") & ~RecordFlag.IN_USE
         raw[_SEQUENCE : _SEQUENCE + 2] = sequence.to_bytes(2, "little")
         raw[_FLAGS : _FLAGS + 2] = flags.to_bytes(2, "little")
-        self.write_record(number, bytes(raw), stage)
+        late = self.write_record(number, bytes(raw), stage) > stage
         self.desk.spent.add(number)
         if free is not None:
-            self.ledger.give_record(number, free)
+            self.ledger.give_record(number, Stage.PUBLISH if late else free)
 
     def edit_runs(self, runs: Runs, offset: int, data: bytes, stage: Stage) -> None:
         """Edit bytes of a file that lies along ``runs``."""
+        self._change(self.tx.edit, runs, offset, data, stage)
+
+    def set_bits(self, runs: Runs, offset: int, bits: bytes, stage: Stage) -> None:
+        """Set bits of a bitmap that lies along ``runs``, whatever else of it has changed in later stages."""
+        self._change(self.tx.set_bits, runs, offset, bits, stage)
+
+    def _change(self, change: Change, runs: Runs, offset: int, data: bytes, stage: Stage) -> None:
         done = 0
         for start, length in runs.slice(offset, len(data)):
-            self.tx.edit(start, data[done : done + length], stage)
+            change(start, data[done : done + length], stage)
             self.desk.note(start, length)
             done += length
 

@@ -150,7 +150,10 @@ class Ledger:
                 what = "is to be used, but it is in use" if value else "is to be freed, but it is free"
                 unit = "cluster" if number == Number.BITMAP else "record"
                 raise FilesystemDamaged(f"{unit} {first * _SPAN + int(wrong[0])} {what}", hint=_HINT)
-            changed[mask] = value
+            if value:
+                self._ground.set_bits(runs, offset, np.packbits(mask, bitorder="little").tobytes(), stage)
+                continue
+            changed[mask] = 0
             self._ground.edit_runs(runs, offset, np.packbits(changed, bitorder="little").tobytes(), at)
 
     def _parts(self, key: tuple[int, int], bits: Extents, stage: Stage) -> Iterator[tuple[int, int, Stage]]:
