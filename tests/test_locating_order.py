@@ -17,7 +17,7 @@ from inpart.extents import Extents
 from inpart.operations.aids.upkeep import aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.session import Session
-from inpart.operations.stores import EVERY
+from inpart.operations.stores import EVERY, QUICK
 from inpart.operations.stores import locate as find
 from inpart.partitions import open_target
 from inpart.testing.faults import FaultyVolume
@@ -125,18 +125,46 @@ def test_what_cannot_be_read_is_told(disk: Path) -> None:
     assert f"{name}: 15.9 MiB cannot be read, from 65536 on, and were not searched" in said
 
 
-def test_a_name_that_quick_ways_miss_is_searched_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_end_is_told_where_nothing_else_is_searched(disk: Path) -> None:
+    said: list[str] = []
+    session = Session(plugins.load(), warn=said.append)
+    zero(disk, START, START + SIZE // 2)
+    with open_target(f"{disk}#1") as target:
+        failing = FaultyVolume(target.volume, unreadable=Extents.span(SIZE // 2, SIZE))
+        found = find(session, failing, QUICK)
+    assert not found.images
+    assert [line for line in said if "were not searched" in line and "8.00 MiB cannot be read" in line]
+
+
+def test_a_wrong_name_is_known_at_once(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scan of a whole disk takes hours; a lost table is a reason for it, a slip of the finger is none."""
+    for arguments in (["show"], ["verify"], ["restore", "-n"], ["ls"]):
+        capsys.readouterr()
+        command = [*arguments, f"{disk}#1", "noe", "--progress", "json"]
+        assert run_cli(command) == ExitCode.NO_IMAGE
+        said = capsys.readouterr().err
+        assert "scanning" not in said
+        assert "there is no image 'noe'; found: one" in said
+        assert "inpart locate --whole-disk" in said
+
+
+def test_an_id_that_quick_ways_miss_is_searched_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody deletes the hidden files of one image; those of the other layout still lead to the other image."""
     card = tmp_path / "card.img"
     subprocess.run(["mkfs.fat", "-C", card, "16384"], check=True, capture_output=True)
     session = Session(plugins.load())
     create(session, str(card), CreateOptions("solid", layout="contiguous"))
-    create(session, str(card), CreateOptions("scattered", layout="blocks"))
+    made = create(session, str(card), CreateOptions("scattered", layout="blocks"))
     subprocess.run(["mattrib", "-i", card, "-r", "-s", "-h", "::/.inpart/scattered.ipb"], check=True)
     subprocess.run(["mdel", "-i", card, "::/.inpart/scattered.ipb"], check=True)
     for command in (["verify"], ["show"], ["ls"]):
         capsys.readouterr()
-        code = run_cli([command[0], str(card), "scattered"])
+        code = run_cli([command[0], str(card), made.image_id[:12]])
         assert code in {ExitCode.DONE, ExitCode.INTEGRITY}, command
         assert "there is no image" not in capsys.readouterr().err
     assert run_cli(["verify", str(card), "nowhere"]) == ExitCode.NO_IMAGE
+    capsys.readouterr()
+    assert run_cli(["verify", str(card), "scattered"]) == ExitCode.NO_IMAGE
+    assert "inpart locate --whole-disk" in capsys.readouterr().err
+    assert run_cli(["locate", str(card), "--whole-disk", "--json"]) == ExitCode.DONE
+    assert "scattered" in [row["name"] for row in json.loads(capsys.readouterr().out)["images"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -11,12 +12,13 @@ from pathlib import Path
 from inpart.contracts import ImageSummary, SearchMethod, Severity
 from inpart.errors import InpartError, IntegrityError, NoImageFound, UsageError
 from inpart.image import ImageReader, ImageVolume, Lenders, Manifest, is_image_stream, open_damaged
-from inpart.operations.journals import unfinished
+from inpart.operations.journals import JOURNAL, unfinished
 from inpart.operations.session import Session
-from inpart.operations.stores import QUICK, FoundImage, Located, locate
+from inpart.operations.stores import QUICK, FoundImage, Located, claims_of, locate
 from inpart.partitions import Target, open_target
 from inpart.volume import Access, Volume
 
+_ID = re.compile("[0-9a-f]{12,32}")
 _DEEPEST_CHAIN = 32
 _MOST_LENDERS = 32
 _BESIDE_ITS_PARENT = "`inpart import DEVICE FILE` puts it into a partition that holds that image"
@@ -239,7 +241,10 @@ def opened_image(
 def located_image(
     session: Session, target: Target, wanted: str | None, methods: tuple[SearchMethod, ...]
 ) -> tuple[Located, FoundImage]:
-    """The image that is asked for; where quick ways lead to none, or into another partition, thorough ones go on."""
+    """The image that is asked for; where quick ways lead to none, or into another partition, thorough ones go on.
+
+    A name that intact tables do not have is a wrong name, known at once; an id may be that of an image that was lost.
+    """
     while True:
         located = locate(session, target.volume, methods, target)
         scanned = not located.found or located.tried[-1] is SearchMethod.PARTITION
@@ -247,11 +252,26 @@ def located_image(
         try:
             found = located.select(wanted)
         except NoImageFound:
-            if not methods:
+            if not methods or (not is_id(wanted) and _tells_all(session, target, located)):
                 raise
             continue
         if found.store.base == 0 or SearchMethod.PARTITION not in methods:
             return located, found
+
+
+def is_id(wanted: str | None) -> bool:
+    """True for the digits of an image's id, as many as tables and messages show, or more."""
+    return wanted is not None and _ID.fullmatch(wanted.lower()) is not None
+
+
+def _tells_all(session: Session, target: Target, located: Located) -> bool:
+    """True if every table that was found is whole, and the files in ``/.inpart`` are those of the tables."""
+    if any(store.findings or store.base for store in located.stores):
+        return False
+    claimed = {claim.name for store in located.stores for claim in store.claims().claims} | {JOURNAL}
+    live = claims_of(session, target.volume) or ()
+    committed = [one.image.state == "committed" for one in located.images]
+    return bool(committed) and all(committed) and all(claim.name in claimed for claim in live)
 
 
 def _name_passed_over(session: Session, located: Located, found: FoundImage) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from inpart.operations.affected import PatchedVolume, span_of
 from inpart.operations.aids.upkeep import refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
-from inpart.operations.images import OpenImage, located_image, opened_image
+from inpart.operations.images import OpenImage, is_id, located_image, opened_image
 from inpart.operations.incomplete import Damage, left_out, survey
 from inpart.operations.journals import find_unfinished
 from inpart.operations.protection import mend_tables
@@ -28,9 +27,6 @@ from inpart.partitions import Repair, Target, apply_repair, open_target, reread_
 from inpart.transaction import retire
 from inpart.units import format_size
 from inpart.volume import Access
-
-_ID = re.compile("[0-9a-f]{12,32}")
-"""An image's id as tables and messages show it."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,7 @@ class RestoreOptions:
         """
         if not self.on_disk:
             return (*EVERY, *DISK)
-        by_id = _ID.fullmatch(self.image or "")
-        return (SearchMethod.AID, SearchMethod.FIXED, *DISK) if by_id else (SearchMethod.AID, *DISK)
+        return (SearchMethod.AID, SearchMethod.FIXED, *DISK) if is_id(self.image) else (SearchMethod.AID, *DISK)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,15 @@ from inpart.operations.filesystems import find_filesystem
 from inpart.operations.session import Session
 from inpart.partitions import Target
 from inpart.plugins import ask
-from inpart.scan import SharedVolume, shared_volumes
-from inpart.units import format_size
+from inpart.scan import SharedVolume, scan_windows, shared_volumes
+from inpart.units import MIB, format_size
 from inpart.volume import Volume
 
 QUICK = (SearchMethod.AID, SearchMethod.CLAIMS, SearchMethod.FIXED)
 EVERY = (*QUICK, SearchMethod.PARTITION)
 DISK = (SearchMethod.DISK,)
+_END = 8 * MIB
+"""So near to the end of a partition lies the fixed place of the layouts that have one."""
 _SCANS = {SearchMethod.PARTITION: "scanning the partition", SearchMethod.DISK: "scanning the disk"}
 
 
@@ -123,8 +125,13 @@ class Located:
         ways = ", ".join(method.value for method in self.tried) or "nothing"
         names = ", ".join(one.summary.name for one in self.images)
         if names:
-            return NoImageFound(f"there is no image {wanted!r}; found: {names}", hint="`inpart list` shows them all")
+            hint = "`inpart list` shows them all"
+            if not _SCANS.keys() & set(self.tried):
+                hint += "; `inpart locate --whole-disk` searches every sector for lost ones, to be named by their id"
+            return NoImageFound(f"there is no image {wanted!r}; found: {names}", hint=hint)
         hint = "`inpart locate DISK --whole-disk` searches a whole disk, also without a partition table"
+        if SearchMethod.PARTITION not in self.tried:
+            hint = f"`inpart locate` searches every sector of the partition; {hint}"
         if SearchMethod.DISK in self.tried:
             hint = (
                 "formats that discard (TRIM) erase images, too; one that `inpart export` or `create --to` put into "
@@ -200,7 +207,23 @@ def locate(
             found += _ask_layouts(session, volume, Search(SearchMethod.PARTITION), known)
         if found:
             return Located(tuple(found), tuple(tried))
+    if SearchMethod.FIXED in tried and not _SCANS.keys() & set(tried):
+        _tell_unreadable_end(session, volume)
     return Located((), tuple(tried))
+
+
+def _tell_unreadable_end(session: Session, volume: Volume) -> None:
+    """Nothing was found where nothing could be read: that is no proof that there is nothing."""
+    gaps: list[tuple[int, int]] = []
+    for _ in scan_windows(volume, start=max(0, volume.size - _END), unreadable=lambda *gap: gaps.append(gap)):
+        pass
+    if gaps:
+        session.warn(f"{_unread(volume, gaps)}; `inpart locate` searches all the rest")
+
+
+def _unread(volume: Volume, gaps: Sequence[tuple[int, int]]) -> str:
+    total = format_size(sum(end - start for start, end in gaps))
+    return f"{volume.name}: {total} cannot be read, from {min(gaps)[0]} on, and were not searched"
 
 
 def _by(session: Session, volume: Volume, method: SearchMethod) -> list[FoundStore] | None:
@@ -279,8 +302,7 @@ def _scan(session: Session, volume: Volume, search: Search, layouts: Sequence[La
                 stopped.set()
                 raise
     if gaps:
-        total = format_size(sum(end - start for start, end in gaps))
-        warnings.append(f"{volume.name}: {total} cannot be read, from {min(gaps)[0]} on, and were not searched")
+        warnings.append(_unread(volume, gaps))
     for warning in warnings:
         session.warn(warning)
     return answers
