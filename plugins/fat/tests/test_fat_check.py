@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from fatmaker import MATRIX, Recipe, fsck
 from fattable import WholeTable
 from inpart.contracts import EntryType, Finding, Severity, State, Verdict
-from inpart.errors import FilesystemError, InpartError
+from inpart.errors import FilesystemDamaged, FilesystemError, InpartError
 from inpart.volume import MemoryVolume
 from inpart_fat.filesystem import FatFilesystem
 from inpart_fat.provider import FatProvider
@@ -190,6 +190,26 @@ DAMAGES = {
     "fsinfo zeroed": Damage("fsinfo-signature", lambda p: _zero(p, "fsinfo"), (32,)),
 }
 CASES = [(recipe, damage) for recipe in RECIPES for damage in DAMAGES if int(recipe[3:5]) in DAMAGES[damage].bits]
+
+
+@pytest.mark.parametrize("breaks", ["free", "bad", "out of range", "loop", "starts nowhere"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_content_of_a_broken_chain_is_refused(recipe: str, breaks: str, filled: Filled) -> None:
+    """However many files are asked for together."""
+    patient = Patient(filled(RECIPES[recipe])[0].read_bytes())
+    geometry, files, chain = patient.geometry, patient.files, patient.chain(patient.big)
+    targets = {"free": 0, "bad": geometry.bad, "out of range": geometry.entry_count, "loop": chain[0]}
+    if breaks in targets:
+        patient.link(chain[3], targets[breaks])
+    broken = [entry for entry in files if entry.path == patient.big]
+    if breaks == "starts nowhere":
+        broken = [replace(broken[0], record=geometry.entry_count)]
+    others = [entry for entry in files if entry.path != patient.big]
+    filesystem = FatFilesystem(patient.volume)
+    assert filesystem.content(others)
+    for chosen in (broken, others + broken):
+        with pytest.raises(FilesystemDamaged, match="the cluster chain from"):
+            filesystem.content(chosen)
 
 
 @pytest.mark.parametrize(("recipe", "name"), CASES, ids=["-".join(case).replace(" ", "-") for case in CASES])

@@ -41,6 +41,14 @@ def test_agrees_with_fsck(partition: Partition) -> None:
     assert len(list(filesystem.walk())) == judgement.files - (info.label != "")
 
 
+def test_content_of_many_files_is_that_of_each(partition: Partition) -> None:
+    filesystem = FatFilesystem(FileVolume(partition[0]))
+    files = [entry for entry in filesystem.walk() if entry.type is EntryType.FILE]
+    assert len({entry.record for entry in files}) > 64
+    for chosen in (files, files[1::2], files[:3], []):
+        assert filesystem.content(chosen) == Extents.union(filesystem.runs(entry.path).extents() for entry in chosen)
+
+
 @pytest.mark.parametrize("recipe", MATRIX + EMPTY_ONLY, ids=lambda recipe: recipe.name)
 def test_kind_and_geometry_are_as_made(recipe: Recipe, tmp_path: Path) -> None:
     path = make_partition(tmp_path / "partition.img", recipe)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from inpart.extents import Extents
 from numpy.typing import NDArray
 
 from inpart_fat.follow import Ending
@@ -118,6 +119,12 @@ class Links:
         found = np.searchsorted(self.starts, clusters, side="right") - 1
         inside = (found >= 0) & (clusters <= self.lasts[np.maximum(found, 0)])
         return np.where(inside, found, -1)
+
+    def extents(self, marked: NDArray[np.bool_]) -> Extents:
+        """The bytes of the marked stretches, as a set."""
+        chosen = marked & ~self.hollow
+        starts = self.geometry.offsets(self.starts[chosen])
+        return Extents(np.stack([starts, starts + self.lengths[chosen] * self.geometry.cluster_size], axis=1))
 
     @cached_property
     def hollow(self) -> NDArray[np.bool_]:

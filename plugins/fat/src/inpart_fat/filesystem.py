@@ -33,6 +33,8 @@ from inpart_fat.tree import Tree
 from inpart_fat.usage import Usage, closed_properly, read_usage, without_io_errors
 
 PIECE = MIB
+_MANY = 64
+"""So many chains are followed together, in two passes over the table."""
 _DISPENSABLE = frozenset({"pagefile.sys", "hiberfil.sys", "swapfile.sys", "win386.swp", "386spart.par"})
 
 
@@ -214,7 +216,17 @@ class FatFilesystem(FilesystemTree):
 
     def content(self, entries: Iterable[Entry]) -> Extents:
         """No directory is searched: the record of an entry is its first cluster. Raises FilesystemDamaged."""
-        return Extents.union(self.geometry.runs(self.chain(entry.record)).extents() for entry in entries)
+        heads = np.unique(np.fromiter((entry.record for entry in entries), dtype=np.int64))
+        heads = heads[heads != 0]
+        if len(heads) < _MANY or not self.geometry.exist(heads).all():
+            return Extents.union(self.geometry.extents(self.chain(head)) for head in heads.tolist())
+        links = self.links(heads)
+        stretch = links.index(heads)
+        for head in heads[links.reach.endings[stretch] != Ending.END].tolist():
+            self.chain(head)
+        marked = np.zeros(links.count, dtype=bool)
+        marked[stretch] = True
+        return links.extents(links.downstream(marked))
 
     def _root_runs(self) -> Runs:
         geometry = self.geometry
