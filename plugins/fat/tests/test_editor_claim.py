@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fatediting import CORE, EDITED, PlainReader, edited, fsinfo, judge, patch, possessions, prepared
+from fatediting import CORE, EDITED, PlainReader, edited, fsinfo, judge, patch, possessions
 from fatmaker import Recipe, copy_in, delete, fsck, make_partition
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,24 +24,6 @@ from inpart_fat.editor import FatEditor
 
 FAT32 = EDITED[5]
 STORE = "/INPART~1   "
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], Path]:
-    """A function that gives a partition with files all over it, made once for each recipe; not to be changed."""
-    folder = tmp_path_factory.mktemp("claim")
-
-    def give(recipe: Recipe) -> Path:
-        path = folder / f"{recipe.name}.img"
-        return path if path.exists() else prepared(recipe, path)
-
-    return give
-
-
-@pytest.fixture(params=EDITED, ids=lambda recipe: recipe.name)
-def path(request: pytest.FixtureRequest, make: Callable[[Recipe], Path], tmp_path: Path) -> Path:
-    """A partition of every kind."""
-    return copied(make(request.param), tmp_path / "partition.img")
 
 
 def free_pieces(path: Path, seed: int, count: int) -> list[Runs]:

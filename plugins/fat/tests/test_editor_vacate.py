@@ -36,24 +36,6 @@ NOTHING = Extents()
 SMALL = Recipe("small", 8 * MIB, ("-F16", "-s1"))
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], Path]:
-    """A function that gives a partition with files all over it, made once for each recipe; not to be changed."""
-    folder = tmp_path_factory.mktemp("vacate")
-
-    def give(recipe: Recipe) -> Path:
-        path = folder / f"{recipe.name}.img"
-        return path if path.exists() else prepared(recipe, path)
-
-    return give
-
-
-@pytest.fixture(params=EDITED, ids=lambda recipe: recipe.name)
-def path(request: pytest.FixtureRequest, make: Callable[[Recipe], Path], tmp_path: Path) -> Path:
-    """A partition of every kind."""
-    return copied(make(request.param), tmp_path / "partition.img")
-
-
 @pytest.fixture(params=CORE, ids=lambda recipe: recipe.name)
 def core_path(request: pytest.FixtureRequest, make: Callable[[Recipe], Path], tmp_path: Path) -> Path:
     """A partition of each width."""

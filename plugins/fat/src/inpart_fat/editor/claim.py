@@ -61,13 +61,8 @@ class Claimer:
             entry = self.files.get(name)
             if entry is None:
                 folder.insert(claim.name, PROTECTED, self._head(claim), claim.size, self.when, home.more)
-            elif old[name] == claim:
-                continue
-            elif name in late:
-                self._replace(folder, entry, 0, 0, Stage.SWITCH)
-                self._replace(folder, entry, self._head(claim), claim.size, Stage.RELEASE)
-            else:
-                self._replace(folder, entry, self._head(claim), claim.size, Stage.SWITCH)
+            elif old[name] != claim:
+                self._lead(folder, entry, claim, late=name in late)
         for window in cluster_windows(self.geometry, (owned - _union(claims))):
             self.writer.free(window)
         self.writer.count()
@@ -126,6 +121,12 @@ class Claimer:
             current = np.where(current > self.geometry.bad, self.geometry.end_of_chain, current)
             chosen = current == 0 if stage is Stage.ALLOCATE else current != following
             self.writer.set(clusters[chosen], following[chosen], stage)
+
+    def _lead(self, folder: FolderWriter, entry: DirEntry, claim: Claim, *, late: bool) -> None:
+        """Let the entry lead to other clusters; to none as long as another file may have them."""
+        if late:
+            self._replace(folder, entry, 0, 0, Stage.SWITCH)
+        self._replace(folder, entry, self._head(claim), claim.size, Stage.RELEASE if late else Stage.SWITCH)
 
     def _replace(self, folder: FolderWriter, entry: DirEntry, cluster: int, size: int, stage: Stage) -> None:
         date, time = fat_date(self.when), fat_time(self.when)
