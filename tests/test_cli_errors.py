@@ -36,6 +36,7 @@ FORMS: dict[str, Callable[[str, Path], list[str]]] = {
     "extract": lambda device, folder: [device, "--to", str(folder / "out")],
     "export": lambda device, folder: [device, "--to", str(folder / "image.ipi")],
     "import": lambda device, folder: [device, str(folder / "sound.img")],
+    "delete": lambda device, _: [device, "latest", "--yes"],
     "resume": lambda device, _: [device, "--yes"],
     "repair": lambda device, _: [device, "--yes"],
     "aid write": lambda device, folder: [device, f"file:{folder}/a.ipaid", "reserved"],

@@ -133,6 +133,7 @@ JSON = {
     "restore": ("disk.img#1",),
     "resume": ("disk.img#1",),
     "repair": ("disk.img#1",),
+    "delete": ("disk.img#1", "one"),
     "aid write": ("disk.img#1", "reserved"),
     "aid show": ("disk.img#1",),
     "plugins": (),

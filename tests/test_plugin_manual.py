@@ -26,6 +26,7 @@ KITS = (
     "layout_kit",
     "aid_kit",
     "cut_kit",
+    "delete_kit",
 )
 CLASSES = (
     contracts.FilesystemProvider,

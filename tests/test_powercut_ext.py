@@ -19,8 +19,9 @@ from inpart.extents import Extents
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.resume import resume
 from inpart.testing.cut_files import change_files, put_files, sample_files
-from inpart.testing.cut_kit import Bench, PowerCutKit
+from inpart.testing.cut_kit import Bench
 from inpart.testing.cuts import Sample
+from inpart.testing.delete_kit import DeleteKit
 from inpart.volume import FileVolume, MemoryVolume
 from inpart_ext.editor import ExtEditor
 
@@ -34,7 +35,7 @@ RECIPES = {
 }
 
 
-class TestExt(PowerCutKit):
+class TestExt(DeleteKit):
     variants: ClassVar[Sequence[str]] = tuple(RECIPES)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from inpart.contracts import Stage
 from inpart.errors import InpartError
 from inpart.operations.session import Policy, Session
 from inpart.testing.cut_files import ADDED, CHANGED, DELETED, put_files, sample_files
-from inpart.testing.cut_kit import PowerCutKit
+from inpart.testing.delete_kit import DeleteKit
 from inpart.transaction import Transaction
 from inpart.units import MIB
 from inpart.volume import RunsVolume
@@ -40,7 +40,7 @@ def tool(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT, text=True).stdout
 
 
-class FatCuts(PowerCutKit):
+class FatCuts(DeleteKit):
     variants: ClassVar[Sequence[str]] = tuple(KINDS)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:

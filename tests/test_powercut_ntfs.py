@@ -14,8 +14,9 @@ from inpart.operations.check import check_filesystem
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.resume import resume
 from inpart.testing.cut_files import change_files, put_files, sample_files
-from inpart.testing.cut_kit import Bench, PowerCutKit
+from inpart.testing.cut_kit import Bench
 from inpart.testing.cuts import Sample
+from inpart.testing.delete_kit import DeleteKit
 from inpart.units import KIB, MIB
 from inpart.volume import FileVolume
 from inpart_ntfs.editor.editor import NtfsEditor
@@ -27,7 +28,7 @@ RECIPES = {
 }
 
 
-class TestNtfs(PowerCutKit):
+class TestNtfs(DeleteKit):
     variants: ClassVar[Sequence[str]] = tuple(RECIPES)
 
     def make(self, path: Path, variant: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from inpart.errors import InpartError
 from inpart.extents import Extents
 from inpart.operations.session import Policy, Session
 from inpart.plugins import Plugins
-from inpart.testing.cut_kit import PowerCutKit
+from inpart.testing.delete_kit import DeleteKit
 from inpart.testing.null import NullFilesystem, NullFilesystemProvider, NullLayout, make_null, null_plugins
 from inpart.testing.null.layout import NullStore
 from inpart.testing.null.structs import FREE, USED, Record, RecordType
@@ -26,7 +26,7 @@ from inpart.volume import Access, FileVolume, Volume
 FRAGMENTS = {"plain": 1, "fragmented": 3}
 
 
-class NullCuts(PowerCutKit):
+class NullCuts(DeleteKit):
     variants: ClassVar[Sequence[str]] = tuple(FRAGMENTS)
     filesystem: ClassVar[type[NullFilesystem]] = NullFilesystem
     layout: ClassVar[type[NullLayout]] = NullLayout

@@ -528,7 +528,7 @@ def test_remove_commits_before_clusters_are_freed() -> None:
     part.store().remove([next(iter(streams))], tx)
     assert tx.edited()
     stages = {name for name, patch in tx._stages.items() if patch}
-    assert [stage.name for stage in stages] == ["ALLOCATE"]
+    assert [stage.name for stage in stages] == ["MARK"]
 
 
 def move(part: Partition, names: tuple[str, ...], *, wiped: bool) -> None:
@@ -557,10 +557,15 @@ def test_files_moved_by_a_defragmenter_are_read_where_the_file_system_has_them(v
     assert {claim.name: claim for claim in store.claims().claims} == part.claims
     assert store.extents() == part.owned
     assert part.claims["toc_end"].runs.extents().covers(store.journal().extents())
-    for refused in (lambda: store.remove(list(streams), Transaction(part.volume)), store.growable):
+    for refused in (lambda: store.remove(list(streams)[:1], Transaction(part.volume)), store.growable):
         with pytest.raises(IntegrityError) as caught:
             refused()
         assert caught.value.hint
+    tx = Transaction(part.volume)
+    assert set(store.remove(list(streams), tx).release) == set(part.claims)
+    assert part.owned.covers(tx.changed())
+    tx.commit(None)
+    assert not [one for method in SearchMethod for store in locate(part, method) for one in store.images]
 
 
 def test_files_moved_but_whole_in_their_old_place_can_be_claimed_again() -> None:

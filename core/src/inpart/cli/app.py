@@ -30,6 +30,7 @@ COMMANDS = {
     "extract": "extract",
     "export": "export",
     "import": "import_",
+    "delete": "delete",
     "resume": "resume",
     "repair": "repair",
     "aid": "aid",

@@ -164,7 +164,7 @@ class Store(Protocol):
         """The place for journals and the restore record, empty if there is none."""
 
     def remove(self, image_ids: Sequence[bytes], tx: Edits) -> StoreChange:
-        """Forget images: table edits into ``tx``, and what the file system has to do."""
+        """Forget images: table edits into ``tx`` in the stage MARK, and what the file system has to do."""
 
     def repair(self, tx: Edits) -> StoreChange:
         """Write lost tables again from what is left."""

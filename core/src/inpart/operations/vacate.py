@@ -29,7 +29,7 @@ def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, 
     _rehearse(mounted, region, avoid, spared=0 if given else sum(_journal_sizes(mounted)))
     with (
         session.progress.phase("moving files out of the way", busy.total) as advance,
-        _journal(mounted, region | avoid, given) as place,
+        journal_place(mounted, region | avoid, given) as place,
     ):
         remaining = 1
         while remaining:
@@ -72,8 +72,11 @@ def _given_place(mounted: Mounted, avoid: Extents, given: Runs) -> Runs:
 
 
 @contextmanager
-def _journal(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
-    """A place for journals that the file system owns; if the moving fails, one made here is released again."""
+def journal_place(mounted: Mounted, avoid: Extents, given: Runs) -> Iterator[Runs]:
+    """A place outside ``avoid`` for journals that the file system owns: ``given``, if that is not empty.
+
+    Else it is a file that stays until ``release_journal``; if what is done meanwhile fails, it is released here.
+    """
     if given:
         yield given
         return

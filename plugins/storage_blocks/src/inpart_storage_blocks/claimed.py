@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from inpart.contracts import Claim
@@ -13,7 +13,7 @@ from inpart.units import align_up
 from inpart.volume import Volume
 
 from inpart_storage_blocks.assembly import Assembled, assemble, put_together
-from inpart_storage_blocks.control import HEAD, TAIL, read_control, read_seal
+from inpart_storage_blocks.control import HEAD, TAIL, origin_of, read_control, read_seal
 from inpart_storage_blocks.files import grouped, joined
 from inpart_storage_blocks.image import BlockImage
 from inpart_storage_blocks.pieces import PIECE, Pieces, along
@@ -42,6 +42,36 @@ def images_in_files(volume: Volume, claims: Sequence[Claim]) -> Assembled:
         if image.base == 0 and image.origin.image_id not in known:
             images.append(_owned(image, doubtful, places))
     return Assembled(tuple(images), {}, found.flooded)
+
+
+@dataclass(frozen=True)
+class Remains:
+    """Files of images that were deleted: ``origin`` is that of one of them."""
+
+    names: tuple[str, ...]
+    origin: Origin
+
+
+def remains_in_files(volume: Volume, claims: Sequence[Claim], images: Iterable[BlockImage]) -> Remains | None:
+    """Files that a deletion left which was cut short and then given up: a mark is in the place of their seal."""
+    owned = Extents.union(image.path.extents() for image in images)
+    names: list[str] = []
+    origin: Origin | None = None
+    for files in grouped(claims).values():
+        path = joined(files)
+        removed = _removed(volume, int(path.array[0, 0])) if path and not path.extents() & owned else None
+        if removed is not None:
+            origin = removed
+            names += [claim.name for claim in files]
+    return Remains(tuple(names), origin) if origin else None
+
+
+def _removed(volume: Volume, place: int) -> Origin | None:
+    """The image whose seal was here when it was deleted."""
+    if place + HEADER_SIZE > volume.size:
+        return None
+    headers = np.frombuffer(volume.read(place, HEADER_SIZE), dtype=HEADER)
+    return origin_of(headers) if is_proven(headers)[0] and headers["kind"][0] == Kind.REMOVED else None
 
 
 def _owned(image: BlockImage, doubtful: Sequence[tuple[Claim, ...]], places: Sequence[Extents]) -> BlockImage:

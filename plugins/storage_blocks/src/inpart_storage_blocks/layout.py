@@ -7,7 +7,7 @@ from inpart.errors import UsageError
 from inpart.volume import Volume
 
 from inpart_storage_blocks.assembly import Assembled, assemble
-from inpart_storage_blocks.claimed import images_in_files
+from inpart_storage_blocks.claimed import Remains, images_in_files, remains_in_files
 from inpart_storage_blocks.control import has_block
 from inpart_storage_blocks.planning import Scatter, make_plan
 from inpart_storage_blocks.scan import scan
@@ -37,7 +37,9 @@ class BlocksLayout:
     def locate(self, volume: Volume, search: Search) -> list[BlocksStore]:
         """Stores on ``volume``, best first. There is no fixed place; an aid's places are a reason to scan."""
         if search.method is SearchMethod.CLAIMS:
-            return _stores(volume, images_in_files(volume, search.claims), own=True)
+            found = images_in_files(volume, search.claims)
+            remains = remains_in_files(volume, search.claims, found.images)
+            return _stores(volume, found, own=True, remains=remains)
         if search.method is SearchMethod.FIXED:
             return []
         if search.method is SearchMethod.AID and not any(has_block(volume, place) for place in search.places):
@@ -55,17 +57,19 @@ def _grown(store: Store | None) -> BlocksStore | None:
     return store
 
 
-def _stores(volume: Volume, found: Assembled, *, own: bool) -> list[BlocksStore]:
+def _stores(volume: Volume, found: Assembled, *, own: bool, remains: Remains | None = None) -> list[BlocksStore]:
     """A store for each base. With ``own``, those at another one only if they are newer than all of this partition."""
     stores = []
-    for base in sorted({image.base for image in found.images}, key=lambda base: (base != 0, base)):
+    bases = {image.base for image in found.images} | ({0} if remains else set())
+    for base in sorted(bases, key=lambda base: (base != 0, base)):
         images = own_clusters(image for image in found.images if image.base == base)
         notes = [garbage(found.stale[base])] if found.stale.get(base) else []
-        stores.append(BlocksStore(volume, base, images, tuple(notes + ([flooded()] if found.flooded else []))))
+        notes += [flooded()] if found.flooded else []
+        stores.append(BlocksStore(volume, base, images, tuple(notes), None if base else remains))
     if not own or not stores or stores[0].base:
         return stores
     return [stores[0], *(store for store in stores[1:] if _newest(store) > _newest(stores[0]))]
 
 
 def _newest(store: BlocksStore) -> float:
-    return max(image.summary.created.timestamp() for image in store.found)
+    return max((image.summary.created.timestamp() for image in store.found), default=0.0)

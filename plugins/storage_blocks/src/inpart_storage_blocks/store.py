@@ -14,9 +14,11 @@ from inpart.units import SECTOR
 from inpart.volume import Volume
 
 from inpart_storage_blocks import naming
+from inpart_storage_blocks.claimed import Remains
 from inpart_storage_blocks.control import HEAD, TAIL, description_blocks, head_description, place_in, seal, tombstone
 from inpart_storage_blocks.facts import Description
 from inpart_storage_blocks.image import BlockImage
+from inpart_storage_blocks.structs import Origin
 from inpart_storage_blocks.writer import Joins
 
 NAME = "blocks"
@@ -49,12 +51,16 @@ def _age(image: BlockImage) -> tuple[datetime, int]:
 
 @dataclass(frozen=True, eq=False)
 class BlocksStore:
-    """See ``inpart.contracts.Store``. ``found`` are oldest first; ``notes`` are findings that concern no image."""
+    """See ``inpart.contracts.Store``. ``found`` are oldest first; ``notes`` are findings that concern no image.
+
+    ``remains`` are files without an image; there is a store for them, too, where no image is left.
+    """
 
     volume: Volume
     base: int
     found: tuple[BlockImage, ...]
     notes: tuple[Finding, ...] = ()
+    remains: Remains | None = None
 
     @property
     def layout(self) -> str:
@@ -62,11 +68,11 @@ class BlocksStore:
 
     @property
     def store_id(self) -> bytes:
-        return self._newest.origin.store_id
+        return self._origin.store_id
 
     @property
     def partition_size(self) -> int:
-        return self._newest.origin.partition_size
+        return self._origin.partition_size
 
     @cached_property
     def images(self) -> tuple[StoredImage, ...]:
@@ -76,7 +82,8 @@ class BlocksStore:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Lost seals and descriptions, missing blocks as far as locating has looked for them, garbage."""
-        return tuple(finding for image in self.found for finding in image.findings()) + self.notes
+        left = (_left_over(self.remains),) if self.remains else ()
+        return tuple(finding for image in self.found for finding in image.findings()) + left + self.notes
 
     def extents(self) -> Extents:
         """The clusters of images that own them; what others have written may be overwritten."""
@@ -105,17 +112,17 @@ class BlocksStore:
             for copy, runs in ((HEAD, image.head), (TAIL, image.tail)):
                 if runs:
                     place = place_in(runs, 0)
-                    tx.edit(place, tombstone(image.origin, copy, place), Stage.ALLOCATE)
-                    tx.edit(place_in(runs, image.origin.block_size), bytes(SECTOR), Stage.ALLOCATE)
+                    tx.edit(place, tombstone(image.origin, copy, place), Stage.MARK)
+                    tx.edit(place_in(runs, image.origin.block_size), bytes(SECTOR), Stage.MARK)
         return StoreChange(release=tuple(claim.name for image in going for claim in image.files))
 
     def repair(self, tx: Edits) -> StoreChange:
-        """Write lost seals and descriptions again from the copies that are left."""
+        """Write lost seals and descriptions again from the copies that are left, and give back what has no image."""
         self.must_be_in_place()
         for image in self._owned:
             if image.lost and image.described and not image.moved:
                 _write_controls(image, tx)
-        return self.claims()
+        return replace(self.claims(), release=self.remains.names if self.remains else ())
 
     def must_be_in_place(self) -> None:
         """Raise IntegrityError if the images were made for a partition that begins elsewhere."""
@@ -127,8 +134,9 @@ class BlocksStore:
 
     def joins(self) -> Joins:
         """What the next image must know."""
-        serial = 1 + max(image.facts.serial for image in self.found)
-        stems, known = zip(*((image.stem, image.origin.image_id) for image in self.found), strict=True)
+        serial = 1 + max([self._origin.serial, *(image.facts.serial for image in self.found)])
+        stems = tuple(image.stem for image in self.found)
+        known = tuple(image.origin.image_id for image in self.found)
         return Joins(self.store_id, stems, known, serial, self.journal())
 
     @cached_property
@@ -136,14 +144,23 @@ class BlocksStore:
         return tuple(image for image in self.found if image.owned)
 
     @property
-    def _newest(self) -> BlockImage:
-        return (self._owned or self.found)[-1]
+    def _origin(self) -> Origin:
+        """What is known of the newest image."""
+        newest = (self._owned or self.found)[-1:]
+        if not newest and self.remains:
+            return self.remains.origin
+        return newest[0].origin
 
     def _image(self, image_id: bytes) -> BlockImage:
         for image in self.found:
             if image.summary.image_id == image_id:
                 return image
         raise NoImageFound(f"there is no image {image_id.hex()} in blocks", hint="see the output of inpart list")
+
+
+def _left_over(remains: Remains) -> Finding:
+    message = "left by a deletion that was cut short and given up; `inpart repair` gives their clusters back"
+    return Finding(Severity.WARNING, "blocks.abandoned-files", ", ".join(remains.names), message)
 
 
 def garbage(count: int) -> Finding:

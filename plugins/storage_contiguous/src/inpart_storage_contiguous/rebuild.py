@@ -34,8 +34,8 @@ COMMITTED, PARTIAL, STRAY = "committed", "partial", "stray"
 class FoundImage:
     """An image of a store: ``stream`` is the path of its bytes with holes where segments are missing.
 
-    ``remains`` are files for what is left of an image that is not whole, ``entry`` what a table says of one that is.
-    ``named`` is false if all that tells its name is lost.
+    ``remains`` are files for what is left of an image that is not whole, ``entry`` what a table says of one that is,
+    ``heads`` where the headers of its segments are, in order. ``named`` is false if all that tells its name is lost.
     """
 
     summary: ImageSummary
@@ -45,6 +45,7 @@ class FoundImage:
     entry: Entry | None = None
     remains: tuple[Claim, ...] = ()
     named: bool = True
+    heads: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -54,7 +55,9 @@ class FoundImage:
     @classmethod
     def of(cls, entry: Entry, state: str = COMMITTED) -> FoundImage:
         """An image that a table names."""
-        return cls(entry.summary, entry.placement.stream(), entry.placement.extents, state, entry)
+        placement = entry.placement
+        heads = tuple(placement.places.tolist())
+        return cls(entry.summary, placement.stream(), placement.extents, state, entry, heads=heads)
 
 
 @dataclass
@@ -111,16 +114,18 @@ def _image(segments: list[SegmentHeader], *, owned: bool) -> FoundImage:
             Entry(summary, placement, stem, first.segment_size, crc32c(checksums), rebuilt=True),
         )
     stream = _stream(segments, summary.stream_size)
+    heads = tuple(header.own_offset for header in segments)
     if first.sequence and not owned:
         # the first segment said whether the image was committed, or deleted
-        return FoundImage(summary, stream, placement.extents, STRAY, named=False)
+        return FoundImage(summary, stream, placement.extents, STRAY, named=False, heads=heads)
     remains: tuple[Claim, ...] = ()
     if placement.extents.total == int(placement.runs[:, 1].sum()):
         stem = f"partial_{first.image_id.hex()[:8]}"
         remains = tuple(
             Claim(naming.file_name(stem, number), runs, runs.total) for number, runs in enumerate(placement.files())
         )
-    return FoundImage(summary, stream, placement.extents, PARTIAL, remains=remains, named=not first.sequence)
+    named = not first.sequence
+    return FoundImage(summary, stream, placement.extents, PARTIAL, remains=remains, named=named, heads=heads)
 
 
 def _summary(segments: list[SegmentHeader]) -> ImageSummary:

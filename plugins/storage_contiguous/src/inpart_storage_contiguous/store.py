@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from inpart.contracts import Claim, Edits, Finding, Severity, Stage, StoreChange, StoredImage
-from inpart.errors import IntegrityError, NoImageFound, VolumeError
+from inpart.errors import IntegrityError, NoImageFound, OutOfBounds, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.units import SECTOR
 from inpart.volume import Buffer, RunsVolume, Volume
@@ -15,13 +15,12 @@ from inpart.volume import Buffer, RunsVolume, Volume
 from inpart_storage_contiguous import naming
 from inpart_storage_contiguous.checking import damaged_headers, mended_headers
 from inpart_storage_contiguous.entries import Entry
-from inpart_storage_contiguous.headers import (
-    SegmentHeader,
-)
+from inpart_storage_contiguous.headers import SegmentHeader, TableHeader
 from inpart_storage_contiguous.publishing import claims_of, journal_of, now, put_ends, put_table, wipe
 from inpart_storage_contiguous.rebuild import STRAY, FoundImage
 from inpart_storage_contiguous.structs import (
     SEGMENT_HEADER,
+    TABLE_HEADER,
     ImageState,
     TableKind,
 )
@@ -83,6 +82,9 @@ class ContiguousStore:
         return self.table_findings + tuple(self._abandoned_findings()) + tuple(self._header_findings())
 
     def extents(self) -> Extents:
+        """All clusters; nothing of a container that has lost its tables and all images."""
+        if self.rebuilt and not self.found:
+            return Extents()
         if self.moved:
             return Extents.union(claim.runs.extents() for claim in self.moved)
         return Extents.union([self.table.extents(), *(image.extents for image in self.found)])
@@ -127,21 +129,35 @@ class ContiguousStore:
         return self.table
 
     def remove(self, image_ids: Sequence[bytes], tx: Edits) -> StoreChange:
-        """Forget images. The tables change before the file system frees any cluster. Raises NoImageFound."""
-        table = self.growable()
-        going = [self._entry(image_id) for image_id in image_ids]
-        gone = {entry.image_id for entry in going}
-        staying = [entry for entry in table.entries if entry.image_id not in gone]
-        for entry in going:
-            self._mark_removed(entry, tx)
-        wipe([entry.inter_offset for entry in going if entry.inter_number], tx, Stage.ALLOCATE)
+        """Forget images. The tables change before the file system frees any cluster. Raises NoImageFound.
+
+        Of a container whose files were moved only all images together can go.
+        """
+        going = [self._found(image_id) for image_id in image_ids]
+        gone = {image.summary.image_id for image in going}
+        staying = [image for image in self.found if image.summary.image_id not in gone]
+        if staying or not self.moved:
+            self._must_be_in_place()
+        for image in going:
+            self._mark_removed(image, tx)
+        release = tuple(name for image in going for name in image.files)
         if not staying:
-            wipe([*_table_places(table)], tx, Stage.ALLOCATE)
-            return StoreChange(release=tuple(claim.name for claim in claims_of(table)))
+            wipe(self._tables_there(tx), tx, Stage.MARK)
+            files = (claim.name for claim in self.moved or claims_of(self.table))
+            return StoreChange(release=tuple(dict.fromkeys((*release, *files))))
+        wipe([one.entry.inter_offset for one in going if one.entry and one.entry.inter_number], tx, Stage.MARK)
+        if any(image.entry is None for image in staying):
+            return StoreChange(release=release, directory=self.table.room)
+        return self._without(gone, tx)
+
+    def _without(self, gone: set[bytes], tx: Edits) -> StoreChange:
+        """New tables that do not name the images ``gone``, of which some others stay."""
+        table = self.table
+        staying = [entry for entry in table.entries if entry.image_id not in gone]
         if table.entries[-1].image_id in gone:
             staying[-1] = replace(staying[-1], inter_number=0, inter_offset=0)
         after = replace(table, generation=table.generation + 1, created=now(), entries=tuple(staying))
-        put_ends(after, tx, Stage.ALLOCATE)
+        put_ends(after, tx, Stage.MARK)
         left = {claim.name for claim in claims_of(after)}
         release = tuple(claim.name for claim in claims_of(table) if claim.name not in left)
         return StoreChange(release=release, directory=table.room)
@@ -166,10 +182,10 @@ class ContiguousStore:
                 tx.edit(header.own_offset, header.pack(), Stage.PUBLISH)
         return StoreChange(claims=claims_of(table), release=self.abandoned, directory=table.room)
 
-    def _entry(self, image_id: bytes) -> Entry:
-        for entry in self.table.entries:
-            if entry.image_id == image_id:
-                return entry
+    def _found(self, image_id: bytes) -> FoundImage:
+        for image in self.found:
+            if image.summary.image_id == image_id:
+                return image
         raise NoImageFound(f"the container has no image {image_id.hex()}", hint="see the output of inpart list")
 
     def _must_be_in_place(self) -> None:
@@ -184,15 +200,44 @@ class ContiguousStore:
                 hint="restore its images elsewhere, then make a new container",
             )
 
-    def _mark_removed(self, entry: Entry, tx: Edits) -> None:
-        """Segment 0 says that its image is gone, so that no scan brings it back."""
-        place = int(entry.placement.places[0])
+    def _mark_removed(self, image: FoundImage, tx: Edits) -> None:
+        """Segment 0 says that its image is gone, so that no scan brings it back.
+
+        Where that is lost, or segments lie apart from where they say, all of them are made unrecognisable.
+        """
+        places = [place for place in image.heads if place + SEGMENT_HEADER <= self.volume.size]
+        if not places:
+            return
         try:
-            header = SegmentHeader.unpack(tx.view.read(place, SEGMENT_HEADER))
+            header = SegmentHeader.unpack(tx.view.read(places[0], SEGMENT_HEADER))
+            first = (header.image_id, header.sequence) == (image.summary.image_id, 0)
         except IntegrityError:
-            tx.edit(place, bytes(SECTOR), Stage.ALLOCATE)
+            first = False
+        if first and not self.moved:
+            tx.edit(places[0], replace(header, state=ImageState.REMOVED).pack()[:SECTOR], Stage.MARK)
         else:
-            tx.edit(place, replace(header, state=ImageState.REMOVED).pack()[:SECTOR], Stage.ALLOCATE)
+            wipe(places, tx, Stage.MARK)
+
+    def _tables_there(self, tx: Edits) -> Iterator[int]:
+        """Where tables of this container are to be found, and nothing else is."""
+        for place in self._table_places():
+            try:
+                header = TableHeader.unpack(tx.view.read(place, TABLE_HEADER))
+            except (IntegrityError, OutOfBounds):
+                continue
+            if header.container_id == self.store_id:
+                yield place
+
+    def _table_places(self) -> Iterator[int]:
+        geometry = self.table.geometry
+        slots = [geometry.slot_offset(slot) - geometry.toc_end_offset for slot in (0, 1)]
+        for claim in self.moved:
+            if naming.is_control(claim.name):
+                at = slots if claim.name == naming.TOC_END else [0]
+                yield from (int(claim.runs.slice(offset, SECTOR).array[0, 0]) for offset in at)
+        if not self.moved:
+            yield from (geometry.toc_end_offset + offset for offset in slots)
+            yield from self.table.control_offsets().values()
 
     def _abandoned_findings(self) -> Iterator[Finding]:
         if self.abandoned:
@@ -212,8 +257,3 @@ class ContiguousStore:
                 Severity.WARNING, "container.segment-header", f"byte {place}",
                 f"the header of segment {number} of image {entry.summary.name} {message}",
             )  # fmt: skip
-
-
-def _table_places(table: Table) -> Iterator[int]:
-    yield from (table.geometry.slot_offset(slot) for slot in (0, 1))
-    yield from table.control_offsets().values()

@@ -70,10 +70,10 @@ class AidPlace:
         return AidRow(str(self.use), check.state, check.reasons, written, self.device)
 
 
-def places_of_aids(session: Session, address: str, uses: Sequence[str]) -> list[AidPlace]:
+def places_of_aids(session: Session, address: str, uses: Sequence[str], *, emptied: bool = False) -> list[AidPlace]:
     """The aids ``uses``, or those of the configuration, for the partition at ``address``, or for all of a disk.
 
-    Raises UsageError, and NoImageFound if there is nothing to remember.
+    Raises UsageError, and NoImageFound if there is nothing to remember and nobody has ``emptied`` the partition.
     """
     chosen = parse_uses(session, uses or session.policy.aids)
     if not chosen:
@@ -84,7 +84,7 @@ def places_of_aids(session: Session, address: str, uses: Sequence[str]) -> list[
     missing: NoImageFound | None = None
     for device in _partitions(address):
         try:
-            places += _places(session, device, chosen)
+            places += _places(session, device, chosen, emptied=emptied)
         except NoImageFound as error:
             missing = error
     if not places and missing:
@@ -104,10 +104,10 @@ def _partitions(address: str) -> list[str]:
         return [f"{target.path}#{entry.number}" for entry in partitions]
 
 
-def _places(session: Session, device: str, chosen: Sequence[AidUse]) -> list[AidPlace]:
+def _places(session: Session, device: str, chosen: Sequence[AidUse], *, emptied: bool) -> list[AidPlace]:
     """Raises NoImageFound."""
     with open_target(device) as target:
-        record = record_of(session, target)
+        record = record_of(session, target, emptied=emptied)
         return [_place(use, device, target, record) for use in chosen]
 
 

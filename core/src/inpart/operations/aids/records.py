@@ -27,16 +27,16 @@ _ROOM = 64 * KIB
 _WAYS = (SearchMethod.CLAIMS, SearchMethod.FIXED, SearchMethod.AID)
 
 
-def record_of(session: Session, target: Target) -> AidRecord:
+def record_of(session: Session, target: Target, *, emptied: bool = False) -> AidRecord:
     """What an aid should say of the partition ``target``.
 
     Raises NoImageFound if no image is found at once: an aid that leads to lost images must not forget them because
-    the file system was formatted.
+    the file system was formatted; but for a partition that was ``emptied`` just now.
     """
     located = locate(session, target.volume, _WAYS, target)
     stores = [store for store in located.stores if store.base == 0]
     images = [(store, image) for store in stores for image in store.images if image.state == "committed"]
-    if not images:
+    if not images and not emptied:
         raise located.nothing()
     filesystem = _filesystem(session, target)
     described = [_image(store, image) for store, image in images]

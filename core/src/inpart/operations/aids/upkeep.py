@@ -59,9 +59,14 @@ def aid_check(session: Session, address: str, uses: Sequence[str] = ()) -> AidRe
     return AidReport(tuple(place.row() for place in places_of_aids(session, address, uses)))
 
 
-def aid_sync(session: Session, address: str, uses: Sequence[str] = (), *, dry_run: bool = False) -> AidReport:
-    """Write those aids that are stale or missing. One that cannot be written does not keep the others from it."""
-    places = places_of_aids(session, address, uses)
+def aid_sync(
+    session: Session, address: str, uses: Sequence[str] = (), *, dry_run: bool = False, emptied: bool = False
+) -> AidReport:
+    """Write those aids that are stale or missing. One that cannot be written does not keep the others from it.
+
+    ``emptied`` says that the partition is known to have no image any more.
+    """
+    places = places_of_aids(session, address, uses, emptied=emptied)
     rows = [place.row() for place in places]
     stale = [place for place, row in zip(places, rows, strict=True) if row.state is not AidState.IN_SYNC]
     if stale and not dry_run:
@@ -89,17 +94,17 @@ def aid_show(session: Session, source: str) -> tuple[AidRecord, ...]:
     return records
 
 
-def refresh_aids(session: Session, address: str, *, inside: bool = False) -> None:
+def refresh_aids(session: Session, address: str, *, inside: bool = False, emptied: bool = False) -> None:
     """Bring the configured aids up to date after a commit. What fails is a warning: the images are there.
 
     To configure them was to agree. ``inside``: only those that live on the disk of ``address``, for the others speak
-    of another partition.
+    of another partition. ``emptied``: the last image was deleted, and no aid needs to lead anywhere.
     """
     uses = tuple(use for use in session.policy.aids if not (inside and ":" in use))
     if not uses:
         return
     try:
-        report = aid_sync(replace(session, confirm=lambda _: True), address, uses)
+        report = aid_sync(replace(session, confirm=lambda _: True), address, uses, emptied=emptied)
     except InpartError as error:
         session.warn(f"the recovery aids were not updated: {error.message}")
         return

@@ -183,7 +183,7 @@ class NullStore:
                 raise NoImageFound(f"there is no image {image_id.hex()} in this store")
             block = self._images[image_id].block
             for page in (block.end - SEAL_SIZE, block.description):
-                tx.edit(page, bytes(SECTOR), Stage.SWITCH)
+                tx.edit(page, bytes(SECTOR), Stage.MARK)
             names += [claim.name for claim in block.claims()]
         return StoreChange(release=tuple(names))
 
