@@ -22,7 +22,7 @@ from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.partitions.devices import partitions_of_device
 from inpart.testing.tools import copied
-from inpart.units import MIB
+from inpart.units import KIB, MIB
 
 RECIPE = Recipe("fat16", 16 * MIB, ("-F16", "-s2", "-n", "DATA", "-h63"))
 START = 4 * MIB
@@ -154,11 +154,35 @@ def test_one_entry_or_the_whole_table_is_put_back(disk: Path, session: Session, 
     assert [row.name for row in list_images(session, f"{disk}#2").images] == ["shipped"]
 
 
+@pytest.mark.parametrize("label", ["dos", "gpt"])
+def test_a_recovery_partition_that_is_younger_than_the_image_stays(
+    disk: Path, session: Session, tmp_path: Path, label: str
+) -> None:
+    """The image's table does not know it; that of the recovery aid in it does."""
+    if label == "gpt":
+        kept = taken_out(disk, tmp_path / "p.img")
+        overwrite(disk, 0, bytes(MIB))
+        start = f"label: gpt\nstart=2048,size=1M\nstart={START // 512},size=16M\n"
+        subprocess.run(["sfdisk", "--quiet", disk], input=start, text=True, check=True)
+        overwrite(disk, START, kept.read_bytes())
+        create(session, f"{disk}#2", CreateOptions("again"))
+    aid_write(session, f"{disk}#2", ("partition",), create=512 * KIB)
+    table = dump(disk)
+    restore(session, str(disk), RestoreOptions(repair_table_all=True))
+    assert dump(disk) == table
+    overwrite(disk, 0, bytes(34 * 512))
+    overwrite(disk, 25 * MIB - 33 * 512, bytes(33 * 512))
+    report = restore(session, str(disk), RestoreOptions(repair_table_all=True))
+    assert dump(disk) == table
+    assert "1 more partitions than the image knows" in (report.table_entry or "")
+
+
 def test_a_new_table_is_not_replaced_by_the_saved_one(disk: Path, session: Session) -> None:
     subprocess.run(["sfdisk", "--quiet", disk], input="label: dos\nstart=45056,type=83\n", text=True, check=True)
     before = disk.read_bytes()
-    with pytest.raises(PlaceTaken, match="saved table lacks"):
+    with pytest.raises(PlaceTaken, match="saved table lacks") as refused:
         restore(session, str(disk), RestoreOptions(repair_table_all=True))
+    assert "leaves all others alone" in str(refused.value.hint)
     assert disk.read_bytes() == before
 
 

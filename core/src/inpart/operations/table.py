@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from inpart.errors import IntegrityError, NoImageFound, UsageError
 from inpart.operations.aids.uses import known_records
@@ -30,23 +31,51 @@ def plan_repair(session: Session, target: Target, image: OpenImage, *, whole: bo
             hint="it was made from a volume without one; restore with --to instead",
         )
     if whole and _names(areas, start):
-        return repair_table(target.volume, areas)
+        return _whole_repair(session, target, image, areas)
     return repair_entry(target.volume, areas, start)
+
+
+def _whole_repair(session: Session, target: Target, image: OpenImage, areas: Saved) -> Repair:
+    """The whole table of ``areas``; or, where an aid knows that table with more partitions in it, that of the aid."""
+    best, known = areas, _places(areas)
+    for later in _saved_in_aids(session, target, image):
+        if _places(later) > _places(best):
+            best = later
+    repair = repair_table(target.volume, best)
+    more = len(_places(best)) - len(known)
+    said = (f"! {more} more partitions than the image knows come from a recovery aid",) if more else ()
+    return replace(repair, description=(*said, *repair.description))
+
+
+def _places(saved: Saved) -> set[tuple[int, int]]:
+    """(start, size) of each partition; nothing if the saved table cannot be read."""
+    try:
+        return {(entry.start, entry.size) for entry in saved_table(saved).partitions}
+    except IntegrityError:
+        return set()
 
 
 def _saved(session: Session, target: Target, image: OpenImage, start: int) -> Saved:
     """The table that came with the image; that of an aid if the partition was copied to this disk since."""
     saved = image.reader.extra_areas
-    if _names(saved, start) or image.found is None:
+    if _names(saved, start):
         return saved
-    store = image.found.store.store_id.hex()
+    found = (areas for areas in _saved_in_aids(session, target, image) if _names(areas, start))
+    return next(found, saved)
+
+
+def _saved_in_aids(session: Session, target: Target, image: OpenImage) -> Iterator[Saved]:
+    """The tables that recovery aids of the image's store have saved of this disk."""
+    if image.found is None:
+        return
+    store = image.found.store
     for record in known_records(session, target.volume, target):
-        areas = {
-            name.removeprefix(_ON_DISK): area for name, area in record.system_areas.items() if name.startswith(_ON_DISK)
-        }
-        if store in record.store_ids and record.partition_start == start and _names(areas, start):
-            return areas
-    return saved
+        if store.store_id.hex() in record.store_ids and record.partition_start == store.base:
+            yield {
+                name.removeprefix(_ON_DISK): area
+                for name, area in record.system_areas.items()
+                if name.startswith(_ON_DISK)
+            }
 
 
 def _names(saved: Saved, start: int) -> bool:

@@ -63,7 +63,10 @@ def repair_table(volume: Volume, saved: Saved) -> Repair:
     lost = [entry for entry in current.partitions if (entry.start, entry.size) not in places] if current else []
     if lost:
         names = "; ".join(entry.describe() for entry in lost[:4])
-        raise PlaceTaken(f"{volume.name} has partitions that the saved table lacks: {names}", hint="delete them first")
+        raise PlaceTaken(
+            f"{volume.name} has partitions that the saved table lacks: {names}",
+            hint="--repair-table puts back the one partition and leaves all others alone",
+        )
     beyond = [entry for entry in table.partitions if entry.end > volume.size]
     if beyond:
         raise NoSpace(f"partition {beyond[0].describe()} ends at {beyond[0].end}, {volume.name} at {volume.size}")
