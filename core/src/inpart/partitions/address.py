@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,7 @@ class Target:
 
     ``start`` is the volume's first byte on its disk. ``disk`` is the volume of the whole disk, None if it is unknown or
     the same as ``volume``; it may be read-only although ``volume`` is not. ``entry`` is the partition's entry in
-    ``table``. ``table_problem`` says why the table could not be read, though there is one.
+    ``table``, which is None also where it is damaged and not needed.
     """
 
     address: Address
@@ -48,7 +49,6 @@ class Target:
     table: PartitionTable | None = None
     entry: PartitionEntry | None = None
     start: int = 0
-    table_problem: InpartError | None = None
 
     @property
     def path(self) -> Path:
@@ -125,11 +125,9 @@ def _open_node(where: Address, known: DevicePartition, access: Access) -> Target
     """A partition by its device node; the table comes along if the disk can be read."""
     volume = FileVolume(where.path, access)
     target = Target(where, volume, start=known.start)
-    try:
+    with suppress(InpartError):
         target.disk = FileVolume(known.disk)
         target.table = read_table(target.disk)
-    except InpartError as error:
-        target.table_problem = error
     if target.table:
         target.entry = target.table.starting_at(known.start)
     return target
@@ -159,10 +157,9 @@ def _looked_up(where: Address, disk: Volume, *, whole_disk: bool) -> Target:
     target = Target(where, disk)
     try:
         target.table = read_table(disk)
-    except InpartError as error:
+    except InpartError:
         if where.number is not None or (where.offset is None and not whole_disk):
             raise
-        target.table_problem = error
     table = target.table
     if where.number is not None:
         target.entry = _numbered(where, table)

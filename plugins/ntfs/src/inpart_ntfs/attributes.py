@@ -184,11 +184,6 @@ class FileRecord:
         return _HEADER.unpack_from(self.raw)
 
     @property
-    def lsn(self) -> int:
-        """The log record that changed it last."""
-        return self._header[3]
-
-    @property
     def sequence_number(self) -> int:
         """How often the record was used anew."""
         return self._header[4]

@@ -15,7 +15,7 @@ from inpart.units import MIB, SECTOR, is_power_of_two
 from inpart.volume import Buffer
 
 from inpart_storage_blocks import naming
-from inpart_storage_blocks.structs import HEADER_SIZE, MAX_OFFSET, SMALLEST_BLOCK
+from inpart_storage_blocks.structs import HEADER_SIZE, LARGEST_CLUSTER, MAX_OFFSET, SMALLEST_BLOCK
 
 MAX_RUNS = 1 << 14
 _LARGEST = 4 * MIB
@@ -75,7 +75,7 @@ class Facts:
         stream, image, blocks, head, tail, start, cluster, serial, *rest = _FACTS.unpack_from(data)
         has_parent, digest_size, limit, stamp, parent, digest = rest
         require(max(stream, image, head, tail, start, limit) < MAX_OFFSET, "sizes")
-        require(is_power_of_two(cluster) and SMALLEST_BLOCK <= block_size <= cluster <= 1 << 30, "cluster size")
+        require(is_power_of_two(cluster) and SMALLEST_BLOCK <= block_size <= cluster <= LARGEST_CLUSTER, "cluster size")
         require(blocks == -(-stream // (block_size - HEADER_SIZE)) > 0, "number of blocks")
         require(head % cluster == 0 and tail % cluster == 0 and start % SECTOR == 0, "head and tail")
         require(limit >= cluster and limit % cluster == 0 and stream // limit < _MOST_FILES, "size of its files")

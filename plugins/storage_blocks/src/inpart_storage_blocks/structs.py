@@ -10,7 +10,6 @@ import numpy as np
 from inpart.checksums import crc32c
 from inpart.errors import IntegrityError, VolumeError
 from inpart.extents import Pairs
-from inpart.units import KIB
 from inpart.volume import Buffer
 from numpy.typing import NDArray
 
@@ -19,9 +18,9 @@ MAGIC_WORD = np.uint64(int.from_bytes(MAGIC, "little"))
 MAJOR, MINOR = 1, 0
 HEADER_SIZE = 96
 CHECKED = 92
-SMALLEST_BLOCK, LARGEST_BLOCK = 512, 64 * KIB
+SMALLEST_BLOCK = 512
 LARGEST_CLUSTER = 1 << 30
-BLOCK_SIZES = tuple(1 << shift for shift in range(9, 17))
+BLOCK_SIZES = tuple(SMALLEST_BLOCK << shift for shift in range(8))
 MAX_OFFSET = 1 << 60
 MAX_SEQUENCE = 1 << 48
 COPY_SHIFT = 32
