@@ -110,10 +110,21 @@ class Extents:
         return f"Extents({shown}{', ...' if len(self) > 4 else ''})"
 
     def __or__(self, other: Extents) -> Extents:
-        return Extents(np.concatenate([self.array, other.array]))
+        few, many = sorted((self.array, other.array), key=len)
+        first = np.searchsorted(many[:, 1], few[:, 0], side="left")
+        touched = _indices(first, np.searchsorted(many[:, 0], few[:, 1], side="right") - first)
+        merged = _normalised(np.concatenate([few, many[touched]]))
+        others = np.delete(many, touched, axis=0)
+        return Extents._of(np.insert(others, np.searchsorted(others[:, 0], merged[:, 0]), merged, axis=0))
 
     def __and__(self, other: Extents) -> Extents:
-        return _sweep(self, other, 2)
+        few, many = sorted((self.array, other.array), key=len)
+        first = np.searchsorted(many[:, 1], few[:, 0], side="right")
+        count = np.searchsorted(many[:, 0], few[:, 1], side="left") - first
+        found = many[_indices(first, count)]
+        np.maximum(found[:, 0], np.repeat(few[:, 0], count), out=found[:, 0])
+        np.minimum(found[:, 1], np.repeat(few[:, 1], count), out=found[:, 1])
+        return Extents._of(found)
 
     def __sub__(self, other: Extents) -> Extents:
         if not self or not other:
@@ -280,8 +291,15 @@ def bit_edges(rows: NDArray[np.uint8]) -> tuple[Pairs, int]:
     return found[word].astype(np.int64) * 64 + bit, padded.shape[1] * 8
 
 
+def _indices(first: NDArray[np.intp], count: NDArray[np.intp]) -> NDArray[np.intp]:
+    """``count`` indices from ``first`` on, for each element of both."""
+    return np.repeat(first - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
+
+
 def _normalised(array: Pairs) -> Pairs:
     """Sorted, merged, without empty runs."""
+    if (array[1:, 0] > array[:-1, 1]).all() and (array[:, 0] < array[:, 1]).all():
+        return array
     array = array[array[:, 0] < array[:, 1]]
     if len(array) < 2:
         return array
@@ -302,15 +320,3 @@ def _joined(array: Pairs) -> Pairs:
     opens = np.concatenate([[True], ~(touching | (hole[1:] & hole[:-1]))])
     starts = np.flatnonzero(opens)
     return np.stack([array[starts, 0], np.add.reduceat(array[:, 1], starts)], axis=1)
-
-
-def _sweep(left: Extents, right: Extents, depth: int) -> Extents:
-    """The bytes that lie in ``depth`` of the two sets."""
-    if not left or not right:
-        return Extents()
-    points = np.concatenate([left.array.ravel(), right.array.ravel()])
-    change = np.tile(np.array([1, -1], dtype=np.int64), len(left) + len(right))
-    order = np.argsort(points, kind="stable")
-    points, level = points[order], np.cumsum(change[order])
-    inside = np.flatnonzero((level[:-1] >= depth) & (points[:-1] < points[1:]))
-    return Extents(np.stack([points[inside], points[inside + 1]], axis=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from inpart.errors import FilesystemDamaged, VolumeError
@@ -26,7 +26,7 @@ class Leftovers:
 
     def __init__(self, mft: Mft) -> None:
         self._mft = mft
-        self._named = lru_cache(maxsize=_KEPT)(self._read)
+        self._named = lru_cache(maxsize=_KEPT)(partial(_named_by, mft))
 
     def apart(self) -> Iterator[tuple[Records, Records]]:
         """All records, window by window: those that count, used or not, and leftovers."""
@@ -45,23 +45,24 @@ class Leftovers:
             found[row] = named is not None and int(own[row]) not in named
         return found
 
-    def _read(self, reference: int) -> frozenset[int] | None:
-        """The file references in the attribute list of a base record; None if that cannot be said."""
-        number, sequence = reference & REFERENCE_MASK, reference >> 48
-        if number >= self._mft.count:
-            return None
-        base = self._mft.read(np.array([number], dtype=np.int64))
-        if not base.sound.all() or base.is_extension.any():
-            return None
-        found = int(base["sequence_number"][0])
-        if found == sequence % 0xFFFF + 1 or (found == sequence and not base.in_use.all()):
-            return frozenset()
-        if found != sequence:
-            return None
-        try:
-            record = parse_record(number, base.raw[0].tobytes(), self._mft.boot.clusters)
-            where = record.find(AttributeType.ATTRIBUTE_LIST)
-            listed = attribute_list(self._mft.volume, self._mft.boot, where) if where else ()
-        except (FilesystemDamaged, VolumeError):
-            return None
-        return frozenset(entry.reference for entry in listed)
+
+def _named_by(mft: Mft, reference: int) -> frozenset[int] | None:
+    """The file references in the attribute list of a base record; None if that cannot be said."""
+    number, sequence = reference & REFERENCE_MASK, reference >> 48
+    if number >= mft.count:
+        return None
+    base = mft.read(np.array([number], dtype=np.int64))
+    if not base.sound.all() or base.is_extension.any():
+        return None
+    found = int(base["sequence_number"][0])
+    if found == sequence % 0xFFFF + 1 or (found == sequence and not base.in_use.all()):
+        return frozenset()
+    if found != sequence:
+        return None
+    try:
+        record = parse_record(number, base.raw[0].tobytes(), mft.boot.clusters)
+        where = record.find(AttributeType.ATTRIBUTE_LIST)
+        listed = attribute_list(mft.volume, mft.boot, where) if where else ()
+    except (FilesystemDamaged, VolumeError):
+        return None
+    return frozenset(entry.reference for entry in listed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 import numpy as np
 from inpart.contracts import Finding
@@ -40,7 +41,7 @@ class Census:
         self.sequence, self.link_count = (np.zeros(count, dtype=np.uint16) for _ in range(2))
         self.runs = RunPass(filesystem.boot.cluster_size, filesystem.boot.clusters)
         self.lists = ListPass(filesystem.mft)
-        self.indexes = IndexPass(self)
+        self.indexes = IndexPass(proxy(self))
         self.names = NamePass(count)
         self.security = SecurityPass()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from weakref import proxy
 
 import numpy as np
 from inpart.contracts import Stage
@@ -51,7 +52,7 @@ class Folder:
         node = parse_root(self._value, self.title)
         self.tree = Tree(
             node,
-            self._load,
+            partial(Folder._load, proxy(self)),
             _order(ground.fs.upcase),
             root_limit=max(node.size, _BARE_ROOT),
             limit=block_capacity(self.block_size),

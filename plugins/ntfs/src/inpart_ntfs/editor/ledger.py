@@ -5,9 +5,10 @@ All that is taken appears in stage ALLOCATE, all that is given back in stage REL
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 import numpy as np
 from inpart.contracts import Stage
@@ -20,6 +21,7 @@ from inpart_ntfs.codes import FIRST_USER, AttributeType, Number
 from inpart_ntfs.editor.clusters import Numbers
 from inpart_ntfs.editor.growth import grow
 from inpart_ntfs.leftovers import Leftovers
+from inpart_ntfs.mft import Mft
 from inpart_ntfs.runs import byte_runs
 from inpart_ntfs.streams import Stream
 
@@ -36,10 +38,11 @@ _RESERVED = 16
 
 
 class Ledger:
-    """Clusters and records taken and given back by one call of an editor."""
+    """Clusters and records taken and given back by one call of an editor, whose ground outlives it."""
 
     def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+        """No cycle of references may keep the ground: it knows all that is free."""
+        self._ground: Ground = proxy(ground)
         self._desk = ground.desk
         self._taken: list[Numbers] = []
         self._given: list[Numbers] = []
@@ -107,7 +110,8 @@ class Ledger:
     def settle_taken(self) -> None:
         """Enter what was taken so far into the bitmaps."""
         taken, self._taken = _joined(self._taken), []
-        records, self._taken_records = _bits(list(self._taken_records)), {}
+        records = _bits(list(self._taken_records))
+        self._taken_records.clear()
         self._enter(Number.BITMAP, AttributeType.DATA, taken, 1, Stage.ALLOCATE)
         self._enter(Number.MFT, AttributeType.BITMAP, records, 1, Stage.ALLOCATE)
 
@@ -123,14 +127,7 @@ class Ledger:
 
     def _free_records(self, first: int, end: int | None = None) -> Iterator[int]:
         """Free records from ``first`` on that were neither taken nor given back in this transaction."""
-        mft = self._ground.mft
-        count = min(mft.count, end or mft.count)
-        bitmap = mft.metadata(Number.MFT, AttributeType.BITMAP)
-        for start, data in windows(mft.content(bitmap), count):
-            bits = np.unpackbits(data, bitorder="little")[: count - start]
-            for number in (np.flatnonzero(bits == 0) + start).tolist():
-                if number >= first and number not in self._desk.spent and number not in self._taken_records:
-                    yield number
+        return _unmarked(self._ground.mft, first, end, (self._desk.spent, self._taken_records))
 
     def _enter(self, number: int, kind: int, bits: Extents, value: int, stage: Stage) -> None:
         """Set or clear bits of a bitmap. Raises FilesystemDamaged where one has that value already."""
@@ -173,6 +170,17 @@ class Ledger:
             )
         if bits.end > bitmap.data_size * 8:
             raise FilesystemDamaged(f"{bitmap.first} of record {bitmap.first.record} is too short", hint=_HINT)
+
+
+def _unmarked(mft: Mft, first: int, end: int | None, without: Sequence[Container[int]]) -> Iterator[int]:
+    """Records from ``first`` on that the bitmap of records has as free, and that are not in ``without`` by then."""
+    count = min(mft.count, end or mft.count)
+    bitmap = mft.metadata(Number.MFT, AttributeType.BITMAP)
+    for start, data in windows(mft.content(bitmap), count):
+        bits = np.unpackbits(data, bitorder="little")[: count - start]
+        for number in (np.flatnonzero(bits == 0) + start).tolist():
+            if number >= first and not any(number in ones for ones in without):
+                yield number
 
 
 def _bits(numbers: list[int]) -> Extents:
