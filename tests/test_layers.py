@@ -109,6 +109,6 @@ def test_plugins_write_down_their_api_version() -> None:
     """The constant would let an old plugin say of itself that it knows what a newer core asks for."""
     asking = []
     for path, _, node in each():
-        if isinstance(node, ast.ImportFrom) and not path.startswith("core/"):
+        if isinstance(node, ast.ImportFrom) and ("/null/" in path or not path.startswith("core/")):
             asking += [path] if "API_VERSION" in [alias.name for alias in node.names] else []
     assert not asking

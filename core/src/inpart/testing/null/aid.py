@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from inpart.checksums import blake3_digest
-from inpart.contracts import API_VERSION, AidCheck, AidRecord, check_record, parse_record
+from inpart.contracts import AidCheck, AidRecord, check_record, parse_record
 from inpart.errors import IntegrityError, NoImageFound
 from inpart.volume import Volume
 
@@ -17,7 +17,7 @@ class NullAid:
     """``target`` is the path of a file: the BLAKE3 of the record in hexadecimal, a line feed, the record as JSON."""
 
     name = "null"
-    api_version = API_VERSION
+    api_version = 1
     summary = "a record in a file, for tests"
 
     def write(self, target: str, record: AidRecord) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from inpart.contracts import API_VERSION
 from inpart.errors import IntegrityError, UsageError
 from inpart.volume import Buffer
 
@@ -22,7 +21,7 @@ class NullEncoding:
     """``null`` or ``null:KEY``. What is stored differs from what was there, so nobody can forget to decode."""
 
     name = "null"
-    api_version = API_VERSION
+    api_version = 1
     summary = "exclusive-or with one byte, for tests"
     encoding_id = 254
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from inpart.contracts import (
-    API_VERSION,
     Edits,
     Finding,
     ImageSummary,
@@ -53,7 +52,7 @@ class NullLayout:
     """One block per image, nothing else: what a layout has to do, and no more."""
 
     name = NAME
-    api_version = API_VERSION
+    api_version = 1
     summary = "one block of clusters per image, for tests"
 
     def plan(self, request: PlanRequest, store: Store | None) -> Plan:

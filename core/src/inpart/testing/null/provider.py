@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inpart.contracts import API_VERSION, Probe, Verdict
+from inpart.contracts import Probe, Verdict
 from inpart.errors import FilesystemError
 from inpart.testing.null.editor import NullFilesystem
 from inpart.testing.null.filesystem import KIND, find_superblock, has_magic
@@ -13,7 +13,7 @@ class NullFilesystemProvider:
     """Recognises the null file system by either superblock."""
 
     name = KIND
-    api_version = API_VERSION
+    api_version = 1
     summary = "tiny file system for tests, editable, without any tool"
 
     def probe(self, volume: Volume) -> Probe:
