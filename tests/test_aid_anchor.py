@@ -6,6 +6,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from extmaker import e2fsck
@@ -13,12 +14,14 @@ from fatmaker import Recipe, fill, make_partition
 from inpart import plugins
 from inpart.cli.app import run as run_cli
 from inpart.contracts import AidState
-from inpart.errors import ExitCode
+from inpart.errors import ExitCode, Interrupted
+from inpart.operations import rewrite as rewriting
 from inpart.operations.aids.upkeep import aid_check, aid_show, aid_sync, aid_write
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.images import list_images
 from inpart.operations.locate import locate_images
 from inpart.operations.restore import RestoreOptions, restore
+from inpart.operations.resume import resume
 from inpart.operations.session import Policy, Session
 from inpart.operations.stores import EVERY
 from inpart.units import MIB
@@ -153,6 +156,31 @@ def test_after_a_commit_nobody_is_asked_again(session: Session, tmp_path: Path) 
     assert aid_check(session, str(path)).in_sync
     aid_write(asked, str(path))
     assert questions[1:] == [f"Write the recovery aids reserved to {path}?"]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_anchor_of_no_configuration_outlives_a_restore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    """It was written by hand, once; the restore overwrites its sectors, and a resumed one knows that it was there."""
+    plain, path = Session(plugins.load()), make_ext(tmp_path / "part.img", 1024)
+    create(plain, str(path), CreateOptions("first"))
+    assert restore(plain, str(path), RestoreOptions()).aids == ()
+    aid_write(plain, str(path), ("reserved",))
+    if cut:
+        with monkeypatch.context() as patch:
+            patch.setattr(rewriting, "_copy", interrupt)
+            with pytest.raises(Interrupted):
+                restore(plain, str(path), RestoreOptions())
+        put(path, 0, bytes(1024))
+        resume(plain, str(path))
+    else:
+        assert restore(plain, str(path), RestoreOptions()).aids == ("reserved",)
+    assert aid_check(plain, str(path), ("reserved",)).in_sync
+
+
+def interrupt(*_: object, **__: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_aids_of_the_configuration_for_some_devices(

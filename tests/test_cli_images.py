@@ -29,6 +29,7 @@ ROW = {
 RESTORED = {
     "image_id", "name", "method", "target", "image_bytes", "written_bytes", "moved_bytes", "retained", "dropped",
     "table_entry", "dry_run", "lost_bytes", "affected", "left_out", "left_out_paths", "complete",
+    "aids",
 }  # fmt: skip
 CREATED = {
     "image_id", "name", "kind", "layout", "image_bytes", "stored_bytes", "expected_bytes", "upper_bytes", "vacated",

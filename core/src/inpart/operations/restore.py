@@ -11,7 +11,7 @@ from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
 from inpart.image import ImageReader, is_image_stream
 from inpart.operations.affected import PatchedVolume, span_of
-from inpart.operations.aids.upkeep import refresh_aids
+from inpart.operations.aids.upkeep import anchors_in, refresh_aids
 from inpart.operations.compose import Composition, Source, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
 from inpart.operations.images import OpenImage, is_id, located_image, opened_image
@@ -34,6 +34,7 @@ class RestoreOptions:
     """``image`` as people name it; ``to`` an address or a new file; ``retain`` keeps the other images.
 
     ``repair_table`` puts back the partition's entry in the table of its disk, ``repair_table_all`` the whole table.
+    ``aids`` were in the partition before a restore that is resumed, beside those that are there.
     """
 
     image: str | None = None
@@ -44,6 +45,7 @@ class RestoreOptions:
     repair_table_all: bool = False
     allow_incomplete: bool = False
     dry_run: bool = False
+    aids: tuple[str, ...] = ()
 
     @property
     def on_disk(self) -> bool:
@@ -68,6 +70,7 @@ class RestoreReport:
     ``lost_bytes`` of the image could not be brought back and are zeros, or were left as they are; ``affected`` are the
     files and system areas that have bytes there. ``left_out`` files are zeros because the image was made without them,
     and ``left_out_paths`` names the first of them. ``complete`` is false if anything but swap space did not come back.
+    ``aids`` lie in the partition and are written again after its own bytes.
     """
 
     image_id: str
@@ -86,6 +89,7 @@ class RestoreReport:
     left_out: int = 0
     left_out_paths: tuple[str, ...] = ()
     complete: bool = True
+    aids: tuple[str, ...] = ()
 
 
 def restore(session: Session, address: str, options: RestoreOptions) -> RestoreReport:
@@ -101,7 +105,7 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
         if not options.dry_run:
             if options.on_disk:
                 reread_partitions(target.path)
-            refresh_aids(session, report.target)
+            refresh_aids(session, report.target, anchors=report.aids)
         return report
     with open_target(address, Access.READ) as source:
         image = opened_image(session, source, options.image, EVERY)
@@ -110,7 +114,7 @@ def restore(session: Session, address: str, options: RestoreOptions) -> RestoreR
                 check_restorable(session, image.reader)
             report = _restore(session, image, destination, options)
     if report.retained and not options.dry_run:
-        refresh_aids(session, options.to, inside=True)
+        refresh_aids(session, options.to, inside=True, anchors=report.aids)
     return report
 
 
@@ -191,6 +195,7 @@ def _restore(
         left_out=manifest.lacking,
         left_out_paths=manifest.excluded,
         complete=not damage.bad and not manifest.lacks_chosen_files,
+        aids=tuple(dict.fromkeys((*options.aids, *anchors_in(session, destination.volume)))),
     )
     if options.dry_run:
         return report
@@ -201,7 +206,7 @@ def _restore(
     if dropped:
         destination = without_images(session, destination, dropped, present - dropped)
         composition = compose(session, source, destination.place, retained_from(destination.stores))
-    written = rewrite(session, _rewrite_of(session, image, destination, composition, options))
+    written = rewrite(session, _rewrite_of(session, image, destination, composition, options, report.aids))
     return replace(report, written_bytes=written)
 
 
@@ -276,6 +281,7 @@ def _rewrite_of(
     destination: Destination,
     composition: Composition,
     options: RestoreOptions,
+    aids: tuple[str, ...],
 ) -> Rewrite:
     store = next((store for store in destination.stores if _has_lasting_journal(store, composition)), None)
     return Rewrite(
@@ -288,6 +294,7 @@ def _rewrite_of(
         changed_only=options.changed_only,
         allow_incomplete=options.allow_incomplete,
         fresh=destination.fresh,
+        aids=aids,
         afterwards=lambda: mend_tables(session, destination.volume) if destination.stores else None,
     )
 

@@ -46,7 +46,7 @@ def resume(
     """
     report = _resume(session, address, thorough=thorough, discard=discard, dry_run=dry_run)
     if not dry_run and (report.journals or report.restored):
-        refresh_aids(session, address)
+        refresh_aids(session, address, anchors=report.restored.aids if report.restored else ())
     return report
 
 
@@ -85,9 +85,12 @@ def _go_on(session: Session, target: Target, record: RestoreRecord) -> RestoreRe
     try:
         options = json.loads(record.options)
         retain, incomplete = bool(options["retain"]), bool(options.get("allow_incomplete", False))
+        aids = tuple(map(str, options.get("aids", ())))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityError("the record of the restore is damaged", hint="run inpart restore again") from None
-    again = RestoreOptions(record.image_id.hex(), retain=retain, changed_only=True, allow_incomplete=incomplete)
+    again = RestoreOptions(
+        record.image_id.hex(), retain=retain, changed_only=True, allow_incomplete=incomplete, aids=aids
+    )
     return restore_opened(session, target, again)
 
 

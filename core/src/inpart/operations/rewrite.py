@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inpart.errors import IntegrityError, Interrupted, VolumeError
+from inpart.errors import IntegrityError, Interrupted, NoSpace, VolumeError
 from inpart.extents import Extents, Runs
 from inpart.image import ImageReader
 from inpart.operations.compose import Composition
@@ -21,7 +21,8 @@ from inpart.volume import Volume
 class Rewrite:
     """A composition on its way to ``target``. ``journal`` is the place of the restore record, empty for none.
 
-    ``afterwards`` is done when the file system is whole again and before the restore counts as finished.
+    ``aids`` are recovery aids that it overwrites, to be written again after it. ``afterwards`` is done when the file
+    system is whole again and before the restore counts as finished.
     """
 
     target: Volume
@@ -33,6 +34,7 @@ class Rewrite:
     changed_only: bool
     allow_incomplete: bool
     fresh: bool
+    aids: tuple[str, ...]
     afterwards: Callable[[], None]
 
 
@@ -50,6 +52,10 @@ def rewrite(session: Session, job: Rewrite) -> int:
         if job.fresh:
             raise
         raise Interrupted(f"interrupted: {name} is restored in part and does not mount", hint=hint) from None
+    except NoSpace as error:
+        if not job.fresh:
+            error.hint = f"free some space for it, then {hint}"
+        raise
     except VolumeError as error:
         error.hint = error.hint or hint
         raise
@@ -78,7 +84,12 @@ def _rewrite(session: Session, job: Rewrite) -> int:
 
 
 def _record(job: Rewrite) -> RestoreRecord:
-    options = {"retain": job.retain, "changed_only": job.changed_only, "allow_incomplete": job.allow_incomplete}
+    options = {
+        "retain": job.retain,
+        "changed_only": job.changed_only,
+        "allow_incomplete": job.allow_incomplete,
+        "aids": job.aids,
+    }
     return RestoreRecord(job.image.manifest.id_bytes, job.store_id, json.dumps(options).encode())
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from inpart.contracts import AidRecord, AidState
+from inpart.contracts import AidRecord, AidState, PartitionAid
 from inpart.errors import InpartError, NoImageFound, UsageError
 from inpart.operations.aids.making import make_home
 from inpart.operations.aids.places import AidPlace, AidRow, places_of_aids
 from inpart.operations.aids.uses import known_records, parse_use, records_of
 from inpart.operations.session import Session
 from inpart.partitions import open_target
+from inpart.plugins import ask
+from inpart.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,23 @@ def aid_show(session: Session, source: str) -> tuple[AidRecord, ...]:
     return records
 
 
-def refresh_aids(session: Session, address: str, *, inside: bool = False, emptied: bool = False) -> None:
+def anchors_in(session: Session, volume: Volume) -> tuple[str, ...]:
+    """The aids that live in the partition ``volume`` itself, and are there now."""
+    alone = (aid for aid in session.plugins.aids if not isinstance(aid, PartitionAid))
+    return tuple(aid.name for aid in alone if ask(aid, partial(aid.find, volume), [], session.warn))
+
+
+def refresh_aids(
+    session: Session, address: str, *, inside: bool = False, emptied: bool = False, anchors: Sequence[str] = ()
+) -> None:
     """Bring the configured aids up to date after a commit. What fails is a warning: the images are there.
 
     To configure them was to agree. ``inside``: only those that live on the disk of ``address``, for the others speak
-    of another partition. ``emptied``: the last image was deleted, and no aid needs to lead anywhere.
+    of another partition. ``emptied``: the last image was deleted, and no aid needs to lead anywhere. ``anchors`` are
+    aids that were in the partition before the change and went with it, configured or not.
     """
-    uses = tuple(use for use in session.policy.aids if not (inside and ":" in use))
+    configured = [use for use in session.policy.aids if not (inside and ":" in use)]
+    uses = tuple(dict.fromkeys((*configured, *anchors)))
     if not uses:
         return
     try:
