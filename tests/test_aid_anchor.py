@@ -179,6 +179,21 @@ def test_an_anchor_of_no_configuration_outlives_a_restore(
     assert aid_check(plain, str(path), ("reserved",)).in_sync
 
 
+def test_what_a_record_says_leads_to_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever prepares a disk must not have a file written that is not on it."""
+    said: list[str] = []
+    plain, path = Session(plugins.load(), warn=said.append), make_ext(tmp_path / "part.img", 1024)
+    create(plain, str(path), CreateOptions("first"))
+    with monkeypatch.context() as patch:
+        patch.setattr(rewriting, "_copy", interrupt)
+        with pytest.raises(Interrupted):
+            restore(plain, str(path), RestoreOptions(aids=(f"file:{tmp_path}/elsewhere",)))
+    assert (restored := resume(plain, str(path)).restored) is not None
+    assert restored.aids == ()
+    assert [file.name for file in tmp_path.iterdir()] == ["part.img"]
+    assert said == []
+
+
 def interrupt(*_: object, **__: object) -> NoReturn:
     raise KeyboardInterrupt
 

@@ -85,7 +85,7 @@ def _go_on(session: Session, target: Target, record: RestoreRecord) -> RestoreRe
     try:
         options = json.loads(record.options)
         retain, incomplete = bool(options["retain"]), bool(options.get("allow_incomplete", False))
-        aids = tuple(map(str, options.get("aids", ())))
+        aids = tuple(aid.name for aid in session.plugins.aids if aid.name in options.get("aids", ()))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityError("the record of the restore is damaged", hint="run inpart restore again") from None
     again = RestoreOptions(
