@@ -50,6 +50,8 @@ def test_the_first_eighth_comes_last() -> None:
     free = Extents([(MIB, 8 * MIB), *((MIB * at, MIB * at + 512 * KIB) for at in range(30, 60))])
     assert make_plan(request(free, 10 * MIB)).region.start >= 8 * MIB
     assert make_plan(request(free, 18 * MIB)).region.start < 8 * MIB
+    starts = [start for start, _ in scatter(request(free, 18 * MIB)).body]
+    assert min(starts[:-1]) >= 8 * MIB
 
 
 def test_the_bound_may_not_fit_where_the_likely_size_does() -> None:

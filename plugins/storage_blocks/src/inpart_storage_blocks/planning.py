@@ -89,14 +89,10 @@ def _head(free: Extents, size: int, block: int, cluster: int) -> Runs:
 
 
 def _body(space: Extents, size: int, low: int) -> Runs:
-    """``size`` bytes of ``space``: the longest runs, those above ``low`` first."""
-    above = space.clip(low, space.end)
-    taken = _longest(above, size)
-    missing = size - int(taken[:, 1].sum())
-    if missing > 0:
-        taken = np.concatenate([taken, _longest(space.clip(0, low), missing)])
-    order = np.lexsort((taken[:, 0], -_magnitude(taken[:, 1])))
-    return Runs(taken[order])
+    """``size`` bytes of ``space``: the longest runs, all of those above ``low`` first."""
+    above = _longest(space.clip(low, space.end), size)
+    below = _longest(space.clip(0, low), size - int(above[:, 1].sum()))
+    return Runs(np.concatenate([_in_order(above), _in_order(below)]))
 
 
 def _longest(space: Extents, size: int) -> Pairs:
@@ -104,12 +100,17 @@ def _longest(space: Extents, size: int) -> Pairs:
     lengths = space.array[:, 1] - space.array[:, 0]
     order = np.lexsort((-space.array[:, 0], -_magnitude(lengths)))
     sums = np.cumsum(lengths[order])
-    order = order[: int(np.searchsorted(sums, size)) + 1]
+    order = order[: int(np.searchsorted(sums, size)) + 1 if size else 0]
     chosen = np.stack([space.array[order, 0], lengths[order]], axis=1)
     excess = int(chosen[:, 1].sum()) - size
     if excess > 0:
         chosen[-1] += (excess, -excess)
     return chosen
+
+
+def _in_order(runs: Pairs) -> Pairs:
+    """Long runs before short ones."""
+    return runs[np.lexsort((runs[:, 0], -_magnitude(runs[:, 1])))]
 
 
 def _magnitude(lengths: Pairs) -> Pairs:
