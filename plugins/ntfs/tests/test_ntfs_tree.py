@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from inpart.volume import FileVolume, MemoryVolume
 from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.details import moment
 from inpart_ntfs.filesystem import NtfsFilesystem
+from inpart_ntfs.gathering import content_of
 from inpart_ntfs.names import UNITS, Upcase, unicode_rules
 from inpart_ntfs.reparse import WOF, tag_name, target_of
 from inpart_ntfs.runs import byte_runs
@@ -314,3 +316,22 @@ def test_system_files_can_be_read(filled: Filled) -> None:
     bitmap = b"".join(filesystem.read("/$Bitmap"))
     assert len(bitmap) >= -(-filesystem.boot.clusters // 8)
     assert b"".join(filesystem.read("/$Boot", 3, 4)) == b"NTFS"
+
+
+def test_content_of_many_files_is_found_without_their_paths(partition: tuple[Path, dict[str, bytes]]) -> None:
+    """Only files with several streams, or with an attribute list, are looked up one by one."""
+    with FileVolume(partition[0]) as volume:
+        fs = NtfsFilesystem(volume)
+        entries = [entry for entry in fs.walk() if entry.type is EntryType.FILE]
+        asked: list[str] = []
+
+        def runs(path: str) -> Runs:
+            asked.append(path)
+            return fs.runs(path)
+
+        found = content_of(fs.mft, entries, runs)
+        assert found == Extents.union(fs.runs(entry.path).extents() for entry in entries)
+        assert found == fs.content(iter(entries))
+        assert not [path for path in asked if path.startswith("/many/")]
+        lost = [replace(entries[0], record=number) for number in (-1, 1 << 40)]
+        assert fs.content(lost) == fs.runs(entries[0].path).extents()

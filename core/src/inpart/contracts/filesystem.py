@@ -180,6 +180,13 @@ class FilesystemTree(Filesystem):
         """Where the content of all these files lies, of which ``walk`` or ``stat`` told."""
         return Extents(pair for entry in entries for pair in self.runs(entry.path).extents())
 
+    def folded(self, name: str) -> str:
+        """What is equal for names that the file system takes for the same; patterns are compared in this form.
+
+        Wildcards, ``*?[]!-/``, are not touched.
+        """
+        return name
+
     def dispensable(self) -> Extents:
         """Clusters of files that need not be imaged: swap, hibernation."""
         return Extents()

@@ -14,7 +14,7 @@ from inpart.operations.images import opened_image
 from inpart.operations.mended import MendedVolume
 from inpart.operations.partial import PartialTree
 from inpart.operations.reading import filesystem_on
-from inpart.operations.selection import Selection
+from inpart.operations.selection import Chooser, Selection
 from inpart.operations.session import Session
 from inpart.operations.stores import EVERY
 from inpart.partitions import open_target
@@ -72,11 +72,11 @@ def extract(
     A file that is damaged is left out and reported, as is a directory that cannot be read; the others come out all the
     same. Raises UsageError for a path that is not there, NoSpace.
     """
-    report = ExtractReport()
+    report, chooser = ExtractReport(), Chooser(selection, tree)
     with session.progress.phase("extracting", None) as advance:
         for path in paths:
             for entry in _below(tree, path, report):
-                if not selection.leaves_out(entry.path):
+                if not chooser.leaves_out(entry.path):
                     advance(_extract_one(tree, entry, output, report))
         output.finish()
     return report

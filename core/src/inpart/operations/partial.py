@@ -48,5 +48,8 @@ class PartialTree(FilesystemTree):
     def runs(self, path: str) -> Runs:
         return self._tree.runs(path)
 
+    def folded(self, name: str) -> str:
+        return self._tree.folded(name)
+
     def content(self, entries: Iterable[Entry]) -> Extents:
         return self._tree.content(entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Literal
 
@@ -43,11 +43,6 @@ class Selection:
         """True if there are patterns."""
         return bool(self.include or self.exclude)
 
-    def leaves_out(self, path: str) -> bool:
-        """True if the content of the file at ``path`` is not wanted."""
-        wanted = not self.include or any(_fits(path, pattern) for pattern in self.include)
-        return not wanted or any(_fits(path, pattern) for pattern in self.exclude)
-
     def check(self) -> None:
         """Raise UsageError for what no image can be made with."""
         if self.all_sectors and (self.by_name or self.skip_swap):
@@ -56,12 +51,27 @@ class Selection:
             raise UsageError(f"the patterns are longer than {_TEXT} characters", hint="write shorter ones")
 
 
+class Chooser:
+    """What a selection comes to in one file system, by whose rules names are equal."""
+
+    def __init__(self, selection: Selection, tree: FilesystemTree) -> None:
+        self._fold = tree.folded if selection.by_name else str
+        self._include = tuple(map(self._fold, selection.include))
+        self._exclude = tuple(map(self._fold, selection.exclude))
+
+    def leaves_out(self, path: str) -> bool:
+        """True if the content of the file at ``path`` is not wanted."""
+        folded = self._fold(path)
+        wanted = not self._include or any(_fits(folded, pattern) for pattern in self._include)
+        return not wanted or any(_fits(folded, pattern) for pattern in self._exclude)
+
+
 def _fits(path: str, pattern: str) -> bool:
     """A pattern without a slash fits a name at any depth, one with a slash the whole path."""
     if "/" not in pattern:
-        return any(fnmatch(part, pattern) for part in path.strip("/").split("/"))
+        return any(fnmatchcase(part, pattern) for part in path.strip("/").split("/"))
     rooted = pattern if pattern.startswith("/") else f"/{pattern}"
-    return fnmatch(path, rooted) or fnmatch(path, f"{rooted}/*")
+    return fnmatchcase(path, rooted) or fnmatchcase(path, f"{rooted}/*")
 
 
 @dataclass(frozen=True)
@@ -89,11 +99,13 @@ def left_out_by(tree: FilesystemTree, selection: Selection) -> LeftOut:
 
     A file with several names of which one is wanted stays in.
     """
+    chooser = Chooser(selection, tree)
     names, pieces, dropped, kept = _Names(), [Extents()], array("q"), array("q")
     entries = _with_content(tree)
     while batch := list(islice(entries, _BATCH)):
-        unwanted = [entry for entry in batch if selection.leaves_out(entry.path)]
-        kept.extend(entry.record for entry in batch if not selection.leaves_out(entry.path))
+        leaves = [chooser.leaves_out(entry.path) for entry in batch]
+        unwanted = [entry for entry, left in zip(batch, leaves, strict=True) if left]
+        kept.extend(entry.record for entry, left in zip(batch, leaves, strict=True) if not left)
         dropped.extend(entry.record for entry in unwanted)
         names.add([entry.path for entry in unwanted])
         pieces.append(tree.content(unwanted))
@@ -103,19 +115,19 @@ def left_out_by(tree: FilesystemTree, selection: Selection) -> LeftOut:
     shared = set(np.intersect1d(np.array(dropped), np.array(kept)).tolist())
     if not shared:
         return LeftOut(extents, len(dropped), names.shown())
-    return _without(tree, selection, shared, LeftOut(extents, len(dropped)))
+    return _without(tree, chooser, shared, LeftOut(extents, len(dropped)))
 
 
-def _without(tree: FilesystemTree, selection: Selection, shared: set[int], left_out: LeftOut) -> LeftOut:
+def _without(tree: FilesystemTree, chooser: Chooser, shared: set[int], left_out: LeftOut) -> LeftOut:
     """``left_out`` but for what has another name, too, that is wanted."""
     extents, names, files = left_out.extents, _Names(), 0
     entries = _with_content(tree)
     while batch := list(islice(entries, _BATCH)):
         extents = extents - tree.content(
-            entry for entry in batch if entry.record in shared and not selection.leaves_out(entry.path)
+            entry for entry in batch if entry.record in shared and not chooser.leaves_out(entry.path)
         )
     for entry in _with_content(tree):
-        if selection.leaves_out(entry.path) and (entry.record not in shared or tree.content([entry]) & extents):
+        if chooser.leaves_out(entry.path) and (entry.record not in shared or tree.content([entry]) & extents):
             names.add([entry.path])
             files += 1
     return LeftOut(extents, files, names.shown())

@@ -228,6 +228,9 @@ class FatFilesystem(FilesystemTree):
         marked[stretch] = True
         return links.extents(links.downstream(marked))
 
+    def folded(self, name: str) -> str:
+        return name.casefold()
+
     def _root_runs(self) -> Runs:
         geometry = self.geometry
         if geometry.root_bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from inpart.contracts import Entry, FilesystemInfo, FilesystemTree, Finding, State, SystemArea
@@ -20,8 +20,9 @@ from inpart_ntfs.codes import AttributeType, Number
 from inpart_ntfs.details import whole
 from inpart_ntfs.directory import DirectoryReader
 from inpart_ntfs.dispensable import slack, swap_space
+from inpart_ntfs.gathering import content_of
 from inpart_ntfs.mft import Mft
-from inpart_ntfs.names import UPCASE_SIZE, Upcase
+from inpart_ntfs.names import UPCASE_SIZE, Upcase, shown
 from inpart_ntfs.owners import owners
 from inpart_ntfs.runs import byte_extents, byte_runs
 from inpart_ntfs.state import VolumeState, read_state
@@ -171,6 +172,14 @@ class NtfsFilesystem(FilesystemTree):
         """Clusters in file order; nothing for content that stands in the record. Raises FilesystemDamaged."""
         stream = self.tree.stream(path)
         return byte_runs(stream.rows, self.boot.cluster_size) if stream else Runs()
+
+    def content(self, entries: Iterable[Entry]) -> Extents:
+        """Raises FilesystemDamaged, UsageError for what is not there any more."""
+        return content_of(self.mft, entries, self.runs)
+
+    def folded(self, name: str) -> str:
+        """In upper case after $UpCase."""
+        return shown(self.upcase.fold(name))
 
     def dispensable(self) -> Extents:
         return swap_space(self.reader, hibernated=self.state.state is State.HIBERNATED)
