@@ -28,7 +28,7 @@ def merged(pieces: Pieces) -> Pieces:
     if len(pieces) < 2:
         return pieces
     pieces = pieces[np.lexsort((pieces["sequence"], pieces["base"], pieces["image"][:, 1], pieces["image"][:, 0]))]
-    pieces = pieces[~_overlapping(pieces)]
+    pieces = _without_doubles(pieces)
     before, after = pieces[:-1], pieces[1:]
     joins = (
         _same_group(before, after)
@@ -72,12 +72,22 @@ def _same_group(before: Pieces, after: Pieces) -> NDArray[np.bool_]:
     return np.asarray(same)
 
 
-def _overlapping(pieces: Pieces) -> NDArray[np.bool_]:
-    """True for pieces that hold a block which an earlier one of the same image holds."""
+def _without_doubles(pieces: Pieces) -> Pieces:
+    """Of each piece the blocks that no earlier one of the same image holds; sorted as ``merged`` sorts them.
+
+    Numbers may be forged: they are compared as ranks, which nothing can make overflow.
+    """
     fresh = np.concatenate([[True], ~_same_group(pieces[:-1], pieces[1:])])
-    group = np.cumsum(fresh)
     ends = pieces["sequence"] + pieces["count"]
-    span = int(ends.max()) + 1
-    reach = np.maximum.accumulate(ends.astype(np.float64) + group * float(span))
-    found = np.concatenate([[False], pieces["sequence"][1:] + group[1:] * float(span) < reach[:-1]])
-    return np.asarray(found & ~fresh)
+    order = np.lexsort((ends, np.cumsum(fresh)))
+    rank = np.empty(len(pieces), dtype=np.int64)
+    rank[order] = np.arange(len(pieces))
+    reached = ends[order[np.maximum.accumulate(rank)]]
+    doubled = np.concatenate([[0], np.maximum(reached[:-1] - pieces["sequence"][1:], 0)])
+    doubled[fresh] = 0
+    kept = doubled < pieces["count"]
+    pieces, doubled = pieces[kept], doubled[kept]
+    pieces["sequence"] += doubled
+    pieces["count"] -= doubled
+    pieces["place"] += doubled * pieces["block"]
+    return pieces
