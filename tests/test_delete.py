@@ -267,6 +267,27 @@ class TestDamagedImages:
         assert BY_NAME["fat32"].complaints(path) == []
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_strays(session: Session, plain: Callable[[str], Path], tmp_path: Path, layout: str) -> None:
+    """Of an image that no file protects only data are left, in free clusters."""
+    kind, path = BY_NAME["fat32"], copied(plain("fat32"), tmp_path / "p.img")
+    make_images(with_layout(session, layout), path, ["one"])
+    with FileVolume(path, Access.WRITE) as volume:
+        for claim in claims_of(session, volume) or ():
+            first, last = claim.runs.array[0], claim.runs.array[-1]
+            volume.write(int(first[0]), bytes(1 << 16))
+            volume.write(int(last.sum()) - (1 << 14), bytes(1 << 14))
+        volume.flush()
+    kind.remove_hidden(path)
+    (row,) = list_images(session, str(path), EVERY).images
+    assert row.state == "stray"
+    options = DeleteOptions(allow_factory=True)
+    assert delete(session, path, row.id, options=options).freed_bytes == 0
+    with pytest.raises(NoImageFound):
+        list_images(session, str(path), EVERY)
+    assert kind.complaints(path) == []
+
+
 def test_files_that_have_taken_the_place_are_not_touched(
     session: Session, plain: Callable[[str], Path], tmp_path: Path
 ) -> None:

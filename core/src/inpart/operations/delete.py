@@ -98,7 +98,8 @@ def _chosen(located: Located, wanted: Sequence[str], options: DeleteOptions) -> 
         if not options.with_children:
             names = ", ".join(repr(one.summary.name) for one in children)
             raise UsageError(
-                f"{names} cannot be read without it", hint="--with-children deletes what builds on it, too"
+                f"incremental images build on what is to be deleted: {names}",
+                hint="--with-children deletes those, too",
             )
         going |= {_id(one) for one in children}
     chosen = [one for one in located.images if _id(one) in going]

@@ -9,7 +9,7 @@ from inpart.contracts import CLAIMS_DIRECTORY, Claim, Finding, SearchMethod, Sev
 from inpart.errors import InpartError, IntegrityError
 from inpart.extents import Extents
 from inpart.operations.aids.upkeep import refresh_aids
-from inpart.operations.journals import refuse_unfinished
+from inpart.operations.journals import free_place, refuse_unfinished
 from inpart.operations.partition import Mounted, open_healthy
 from inpart.operations.session import Session, uninterruptible
 from inpart.operations.stores import EVERY, claims_of, locate
@@ -117,5 +117,7 @@ def _mend(mounted: Mounted, store: Store) -> None:
     if gone:
         mounted.editor(tx.view).release(gone, tx)
     mounted.editor(tx.view).claim(change.claims, tx, directory=change.directory)
+    free = mounted.editor().free() - tx.changed()
+    place = store.journal() or free_place(mounted.volume, free, mounted.filesystem.info.cluster_size)
     with uninterruptible():
-        tx.commit(store.journal())
+        tx.commit(place or None)

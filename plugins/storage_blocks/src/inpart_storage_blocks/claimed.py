@@ -78,7 +78,7 @@ def _owned(image: BlockImage, doubtful: Sequence[tuple[Claim, ...]], places: Seq
     """``image`` with the files that have all its blocks, if it has lost what told them itself."""
     extents = image.path.extents()
     for files, place in zip(doubtful, places, strict=True):
-        if not image.sealed and extents and place.covers(extents):
+        if not (image.sealed and image.described) and extents and place.covers(extents):
             return replace(image, given=files)
     return image
 

@@ -114,6 +114,8 @@ class BlocksStore:
                     place = place_in(runs, 0)
                     tx.edit(place, tombstone(image.origin, copy, place), Stage.MARK)
                     tx.edit(place_in(runs, image.origin.block_size), bytes(SECTOR), Stage.MARK)
+            if not image.described:
+                _mark_data(image, tx)
         return StoreChange(release=tuple(claim.name for image in going for claim in image.files))
 
     def repair(self, tx: Edits) -> StoreChange:
@@ -173,6 +175,18 @@ def flooded() -> Finding:
     """More blocks than are looked at."""
     message = "there are more pieces of images than are looked at; the rest was left out"
     return Finding(Severity.WARNING, "blocks.flooded", "the volume", message)
+
+
+def _mark_data(image: BlockImage, tx: Edits) -> None:
+    """Only files tell where the seals of such an image are; its first and its last data block say that it is gone."""
+    block, path, tail = image.origin.block_size, image.path, image.facts.tail
+    first, last = image.pieces[0], image.pieces[-1]
+    places = [int(first["place"]), int(last["place"]) + (int(last["count"]) - 1) * block]
+    places = [place - image.base for place in places]
+    if image.given and 0 < tail < path.total:
+        places += [place_in(path, 0), place_in(path, path.total - tail)]
+    for place in places:
+        tx.edit(place, tombstone(image.origin, HEAD, place), Stage.MARK)
 
 
 def _write_controls(image: BlockImage, tx: Edits) -> None:
