@@ -34,6 +34,14 @@ class OpenImage:
     located: Located
     found: FoundImage | None
 
+    @property
+    def readers(self) -> Iterator[ImageReader]:
+        """Of the image and of those that it builds on."""
+        reader: ImageReader | None = self.reader
+        while reader is not None:
+            yield reader
+            reader = reader.parent
+
 
 @dataclass(frozen=True)
 class ImageRow:

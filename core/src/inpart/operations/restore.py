@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from inpart.contracts import Place, SearchMethod, Store
+from inpart.contracts import SearchMethod, Store
 from inpart.errors import IntegrityError
 from inpart.extents import Extents, Runs
-from inpart.image import ImageReader, is_image_stream
-from inpart.operations.affected import PatchedVolume, span_of
+from inpart.image import is_image_stream
 from inpart.operations.aids.upkeep import anchors_in, refresh_aids
-from inpart.operations.compose import Composition, Source, compose, retained_from
+from inpart.operations.compose import Composition, compose, retained_from
 from inpart.operations.destination import Destination, other_place, own_place, without_images
 from inpart.operations.images import OpenImage, is_id, located_image, opened_image
-from inpart.operations.incomplete import Damage, left_out, survey
+from inpart.operations.incomplete import Damage, survey
 from inpart.operations.journals import find_unfinished
+from inpart.operations.outcome import Outcome, foresee
 from inpart.operations.protection import mend_tables
 from inpart.operations.readback import check_restorable
 from inpart.operations.rewrite import Rewrite, rewrite
@@ -130,7 +129,7 @@ def _intact(session: Session, target: Target, options: RestoreOptions) -> OpenIm
     """The image that was asked for, proven; if none was, the first whole one: newest user image, then factory image."""
     try:
         image = opened_image(session, target, options.image, options.ways)
-        for reader in () if options.retain else _readers(image):
+        for reader in () if options.retain else image.readers:
             reader.lenders = None
         if not options.allow_incomplete:
             _refuse_lost(image)
@@ -160,34 +159,43 @@ def _next_whole(session: Session, target: Target, options: RestoreOptions) -> Op
 def _restore(
     session: Session, image: OpenImage, destination: Destination, options: RestoreOptions, repair: Repair | None = None
 ) -> RestoreReport:
-    manifest = image.reader.manifest
     damage = _damage_of(session, image, options)
-    spare = span_of(damage.spare)
-    view = PatchedVolume(image.volume, damage.bad, damage.spare) if damage.bad or spare else image.volume
-    present = {one.summary.image_id for store in destination.stores for one in store.images}
-    dropped = set() if options.retain else present - _chain(image)
-    retained = retained_from(destination.stores, dropped)
-    used = image.reader.extents | spare
-    home = Place(manifest.partition.disk_offset, image.reader.partition_size)
-    trusted = not any(area.extents & damage.bad for area in image.reader.system_areas)
-    source = Source(view, used, home, damage.bad | spare, trusted)
-    composition = compose(session, source, destination.place, retained)
-    if damage.bad and not composition.moved:
-        damage = left_out(session, image, damage, used & retained.extents)
+    outcome = foresee(session, image, destination, damage, retain=options.retain)
     if options.to is None:
-        _refuse_own_source(image, composition)
+        _refuse_own_source(image, outcome.composition)
+    manifest = image.reader.manifest
     if manifest.lacks_files:
         session.warn(f"the content of {manifest.lacking} files was left out of the image; they come back as zeros")
-    report = RestoreReport(
+    aids = tuple(dict.fromkeys((*options.aids, *anchors_in(session, destination.volume))))
+    report = replace(_report(image, destination, options, outcome, repair), aids=aids)
+    if options.dry_run:
+        return report
+    session.ask(_question(image, destination, report, repair))
+    if repair:
+        apply_repair(image.target.volume, repair)
+    _void_journals(session, destination)
+    composition = outcome.composition
+    if outcome.dropped:
+        destination = without_images(session, destination, outcome.dropped, outcome.kept)
+        composition = compose(session, outcome.source, destination.place, retained_from(destination.stores))
+    written = rewrite(session, _rewrite_of(session, image, destination, composition, options, aids))
+    return replace(report, written_bytes=written)
+
+
+def _report(
+    image: OpenImage, destination: Destination, options: RestoreOptions, outcome: Outcome, repair: Repair | None
+) -> RestoreReport:
+    manifest, damage = image.reader.manifest, outcome.damage
+    return RestoreReport(
         image_id=manifest.image_id,
         name=manifest.name,
         method=image.found.method.value if image.found else "file",
         target=options.to or destination.volume.name,
         image_bytes=manifest.image_bytes,
         written_bytes=0,
-        moved_bytes=composition.moved,
-        retained=_names(destination.stores, present - dropped - retained.overlaid),
-        dropped=_names(destination.stores, dropped),
+        moved_bytes=outcome.composition.moved,
+        retained=_names(destination.stores, outcome.retained),
+        dropped=_names(destination.stores, outcome.dropped),
         table_entry="\n".join(repair.description) if repair else None,
         dry_run=options.dry_run,
         lost_bytes=damage.bad.total,
@@ -195,19 +203,7 @@ def _restore(
         left_out=manifest.lacking,
         left_out_paths=manifest.excluded,
         complete=not damage.bad and not manifest.lacks_chosen_files,
-        aids=tuple(dict.fromkeys((*options.aids, *anchors_in(session, destination.volume)))),
     )
-    if options.dry_run:
-        return report
-    session.ask(_question(image, destination, report, repair))
-    if repair:
-        apply_repair(image.target.volume, repair)
-    _void_journals(session, destination)
-    if dropped:
-        destination = without_images(session, destination, dropped, present - dropped)
-        composition = compose(session, source, destination.place, retained_from(destination.stores))
-    written = rewrite(session, _rewrite_of(session, image, destination, composition, options, report.aids))
-    return replace(report, written_bytes=written)
 
 
 def _void_journals(session: Session, destination: Destination) -> None:
@@ -244,20 +240,7 @@ def _refuse_lost(image: OpenImage) -> None:
         )
 
 
-def _readers(image: OpenImage) -> Iterator[ImageReader]:
-    """Of the image and those that it builds on."""
-    reader: ImageReader | None = image.reader
-    while reader is not None:
-        yield reader
-        reader = reader.parent
-
-
-def _chain(image: OpenImage) -> set[bytes]:
-    """The ids of the image and those that it builds on."""
-    return {reader.manifest.id_bytes for reader in _readers(image)}
-
-
-def _names(stores: tuple[Store, ...], ids: set[bytes]) -> tuple[str, ...]:
+def _names(stores: tuple[Store, ...], ids: frozenset[bytes]) -> tuple[str, ...]:
     """Images by name; those for which no file system has files count for nothing."""
     return tuple(
         one.summary.name for store in stores for one in store.images if one.summary.image_id in ids and one.files
@@ -268,7 +251,7 @@ def _refuse_own_source(image: OpenImage, composition: Composition) -> None:
     """The last guard of promise (c): what is read must not lie in what is written."""
     if image.found is None:
         return
-    lent = {one for reader in _readers(image) if reader.lenders for one in reader.lenders.used}
+    lent = {one for reader in image.readers if reader.lenders for one in reader.lenders.used}
     sources = [one.image.extents for one in image.located.images if one.summary.image_id in lent]
     overlap = composition.extents & Extents.union([image.found.image.extents, *sources])
     if overlap:
