@@ -136,10 +136,6 @@ def trusting_probe(_: object, volume: Volume) -> Probe:
     return replace(probe, verdict=Verdict.MINE) if probe.verdict is Verdict.DAMAGED else probe
 
 
-def careless_record(self: NullFilesystem, slot: int) -> object:
-    return {record.slot: record for record in NULL.records(self)}[slot]
-
-
 def raising_on_damage(self: NullFilesystem) -> Iterator[Finding]:
     found = list(NULL.check(self))
     if found:

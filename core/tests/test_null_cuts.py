@@ -103,14 +103,6 @@ def careless_release(self: NullFilesystem, names: Any, tx: Any) -> None:
     careless.release(names, tx)
 
 
-def nowhere(_: object) -> Extents:
-    return Extents()
-
-
-def nothing(_: object) -> StoreChange:
-    return StoreChange()
-
-
 def unseen_store(self: NullLayout, volume: Volume, search: Any) -> list[NullStore]:
     """Of stores that say that they lie nowhere."""
     found = list(NullLayout.locate(self, volume, search))
