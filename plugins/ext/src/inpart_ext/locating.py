@@ -42,7 +42,7 @@ def find_superblock(volume: Volume) -> Found:
     try:
         primary.validate()
     except FilesystemDamaged as damage:
-        reason, message = damage, damage.message
+        reason, message = damage.with_traceback(None), damage.message
     else:
         return Found(primary)
     backup = find_backup(volume, primary)

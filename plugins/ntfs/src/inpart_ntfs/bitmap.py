@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from inpart.errors import FilesystemUnsupported
 from inpart.extents import Extents, bit_edges
-from inpart.units import MIB
+from inpart.units import KIB, MIB
 from inpart.volume import Volume
 from numpy.typing import NDArray
 
@@ -15,6 +15,8 @@ Bits = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 
 WINDOW = 4 * MIB
+_STEP = 64 * KIB
+"""Bytes of a bitmap that are looked at bit by bit together."""
 MAX_RUNS = 1 << 21
 """More runs of used clusters than that would not fit into the memory that an operation may take."""
 
@@ -39,14 +41,17 @@ def set_bits(stream: Volume, bits: int, unit: int = 1) -> Extents:
     """Runs of ones among the first ``bits`` bits, each standing for ``unit`` bytes. Raises FilesystemUnsupported."""
     found, count = [np.empty((0, 2), dtype=np.int64)], 0
     for first, data in windows(stream, bits):
-        found.append(edges(data) + first)
-        count += len(found[-1])
+        parts = [edges(data[at : at + _STEP]) + first + 8 * at for at in range(0, len(data), _STEP)]
+        found += [part for part in parts if len(part)]
+        count += sum(map(len, parts))
         if count > MAX_RUNS:
             raise FilesystemUnsupported(
                 f"{stream.name}: what is used lies in more than {MAX_RUNS} pieces",
                 hint="defragment it; `create --all-sectors` copies the partition without looking at them",
             )
-    return Extents(np.concatenate(found) * unit)
+    rows = np.concatenate(found)
+    rows *= unit
+    return Extents(rows)
 
 
 def edges(data: Bits) -> Numbers:

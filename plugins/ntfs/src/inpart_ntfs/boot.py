@@ -130,12 +130,12 @@ def find_boot(volume: Volume) -> Found:
     try:
         return Found(parse_boot(raw))
     except FilesystemUnsupported as error:
-        reason: FilesystemUnsupported | FilesystemDamaged = error
+        reason: FilesystemUnsupported | FilesystemDamaged = error.with_traceback(None)
         strange = _other_filesystem(raw)
         if strange:
             raise FilesystemUnsupported(f"{volume.name} holds {strange}") from None
     except FilesystemDamaged as error:
-        reason = error
+        reason = error.with_traceback(None)
     for offset in backup_places(volume, raw):
         backup = _backup_at(volume, offset)
         if backup is not None:

@@ -22,8 +22,8 @@ class Room:
 
     def __init__(self, *parts: Numbers) -> None:
         """``parts`` are rows of first cluster and count, which do not overlap."""
-        rows = np.concatenate([NO_ROWS, *parts])
-        self._starts, self._lengths = rows[:, 0].copy(), rows[:, 1].copy()
+        every = (NO_ROWS, *parts)
+        self._starts, self._lengths = (np.concatenate([rows[:, column] for rows in every]) for column in (0, 1))
         self._first = 0
         self.left = int(self._lengths.sum())
 

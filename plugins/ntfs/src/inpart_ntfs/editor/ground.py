@@ -46,7 +46,11 @@ class Ground:
         self.cluster_size = self.boot.cluster_size
         self.used = self.fs.used
         self.ledger = Ledger(self)
-        self.room = Room(self.free().rows)
+
+    @cached_property
+    def room(self) -> Room:
+        """All free clusters, in their order."""
+        return Room(self.free().rows)
 
     @cached_property
     def geometry(self) -> Geometry:
