@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fatmaker import Recipe, copy_in, delete, fsck, make_partition
+from inpart.errors import NoSpace
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.estimate import SAMPLE_SIZE, SAMPLES
 from inpart.operations.files import open_tree
 from inpart.operations.forecast import forecast
+from inpart.operations.reading import open_filesystem
 from inpart.operations.selection import Selection
-from inpart.operations.session import Session
-from inpart.units import MIB
+from inpart.operations.session import Policy, Session
+from inpart.units import KIB, MIB
 
 FILE = 40 * MIB
 
@@ -82,3 +85,41 @@ def test_what_the_sample_hides_is_given_room_all_the_same(session: Session, disk
         assert b"".join(tree.read("/noise.bin")) == content
     with open_tree(session, str(disk), None) as tree:
         assert b"".join(tree.read("/noise.bin")) == content
+
+
+def test_files_that_were_moved_for_nothing_are_told(session: Session, disk: Path) -> None:
+    """The sample hides that the image is larger than all that is free."""
+    copy_in(disk, {"filler.bin": bytes(20 * MIB), "tail.bin": bytes(35 * MIB)})
+    delete(disk, "filler.bin")
+    noise, start = _content(disk), disk.read_bytes().index(_noise(4096))
+    with open_filesystem(session, str(disk)) as (_, filesystem):
+        used = filesystem.allocated()
+    before = used.clip(0, start).total
+    for sample in np.linspace(0, used.total - SAMPLE_SIZE, SAMPLES).astype(int).tolist():
+        low, high = (min(max(at - before, 0), FILE) for at in (sample - SAMPLE_SIZE, sample + 2 * SAMPLE_SIZE))
+        noise[low:high] = bytes(high - low)
+    _rewrite(disk, noise)
+    expected = forecast(session, str(disk), Selection())
+    assert expected.fits
+    assert expected.must_move
+    with pytest.raises(NoSpace) as refused:
+        create(session, str(disk), CreateOptions("surprise"))
+    assert str(refused.value.hint).startswith("files were moved out of the way, none is lost")
+    assert not fsck(disk).complaints
+
+
+def test_estimate_and_create_agree(session: Session, tmp_path: Path) -> None:
+    """Where the last bytes decide: room for the image, but not for the journal of what has to move for it."""
+    session, said = replace(session, policy=Policy(min_free=0)), set[tuple[bool, bool]]()
+    for size in range(860, 1460, 40):
+        path = make_partition(tmp_path / f"{size}", Recipe("room", 4 * MIB, ("-F12", "-s4")))
+        copy_in(path, {"/hole": bytes(900 * KIB), "/noise": bytes(_noise(1200 * KIB)), "/filler": bytes(size * KIB)})
+        delete(path, "/hole")
+        promised, before = forecast(session, str(path), Selection()).fits, path.read_bytes()
+        try:
+            create(session, str(path), CreateOptions("one"))
+            said.add((promised, True))
+        except NoSpace:
+            said.add((promised, False))
+            assert path.read_bytes() == before
+    assert said == {(True, True), (False, False)}

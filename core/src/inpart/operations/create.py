@@ -74,8 +74,8 @@ class CreateReport:
 def create(session: Session, address: str, options: CreateOptions) -> CreateReport:
     """Make an image of the partition at ``address``.
 
-    Raises DeviceBusy, FilesystemError (unclean, damaged, unsupported), NoSpace with the numbers before anything is
-    written, UsageError for a name that is taken, UnfinishedJournal, IntegrityError if it does not read back.
+    Raises DeviceBusy, FilesystemError (unclean, damaged, unsupported), NoSpace with the numbers before anything but
+    files is moved, UsageError for a name that is taken, UnfinishedJournal, IntegrityError if it does not read back.
     """
     check_name(options.name, options.kind)
     options.selection.check()
@@ -151,16 +151,24 @@ class _Job:
         )
         try:
             image = self.store(placement)
-        except NoSpace:
-            self.mounted = self.mounted.reopened()
-            larger = plan_placement(self.session, self.mounted, self.located.stores, layout, estimate)
-            if larger.plan.capacity <= placement.plan.capacity:
-                raise
+        except NoSpace as error:
+            larger = self.larger(placement, layout, estimate, error)
             self.session.warn("the image is larger than its sample made expect: it starts again, with more room")
             report = replace(report, vacated=report.vacated + self.in_the_way(larger), plan=larger.plan.summary)
             image = self.store(larger)
         stored = read_back_store(self.session, self.mounted, self.image_id)
         return replace(_made(report, image), extents=[(start, end - start) for start, end in stored.extents])
+
+    def larger(self, placement: Placement, layout: str, estimate: Estimate, error: NoSpace) -> Placement:
+        """A place for the worst case, after ``error``. Raises NoSpace."""
+        self.mounted = self.mounted.reopened()
+        try:
+            larger = plan_placement(self.session, self.mounted, self.located.stores, layout, estimate)
+        except NoSpace as refused:
+            raise NoSpace(refused.message, hint=error.hint) from None
+        if larger.plan.capacity <= placement.plan.capacity:
+            raise error
+        return larger
 
     def in_the_way(self, placement: Placement) -> int:
         return (self.mounted.filesystem.allocated() & placement.plan.vacate).total
@@ -175,7 +183,12 @@ class _Job:
             written.append(image)
             return summary_of(image.manifest, image.digest, image.stream_size, small_areas(scope, self.target))
 
-        store_stream(self.session, self.mounted, placement, self.image_id, feed)
+        try:
+            store_stream(self.session, self.mounted, placement, self.image_id, feed)
+        except NoSpace as error:
+            if placement.plan.vacate:
+                error.hint = "; ".join(filter(None, ("files were moved out of the way, none is lost", error.hint)))
+            raise
         return written[0]
 
     def into_file(self, path: Path) -> CreateReport:

@@ -13,7 +13,7 @@ from inpart.operations.estimate import Estimate
 from inpart.operations.journals import JOURNAL
 from inpart.operations.partition import Mounted
 from inpart.operations.session import Session, uninterruptible
-from inpart.operations.vacate import release_journal, vacate
+from inpart.operations.vacate import check_room, release_journal, vacate
 from inpart.transaction import Transaction
 from inpart.volume import Buffer
 
@@ -71,7 +71,7 @@ def plan_placement(
     )
     placement = Placement(layout, store, layout.plan(request, store))
     if rehearsed:
-        _rehearse_claim(mounted, placement.plan)
+        _rehearse(mounted, placement)
     return placement
 
 
@@ -88,10 +88,12 @@ def place_image(
 
     To move gigabytes for room that is not used costs more than to start again when the sample misled the estimate.
     """
-    placement = plan_placement(session, mounted, stores, layout_name, estimate, rehearsed=rehearsed)
-    if not placement.plan.vacate:
-        return placement
-    return plan_placement(session, mounted, stores, layout_name, estimate.likely(), rehearsed=rehearsed)
+    placement = plan_placement(session, mounted, stores, layout_name, estimate, rehearsed=False)
+    if placement.plan.vacate:
+        placement = plan_placement(session, mounted, stores, layout_name, estimate.likely(), rehearsed=False)
+    if rehearsed:
+        _rehearse(mounted, placement)
+    return placement
 
 
 def _occupied(stores: tuple[Store, ...]) -> Extents:
@@ -100,6 +102,16 @@ def _occupied(stores: tuple[Store, ...]) -> Extents:
     for store in stores:
         occupied = occupied | store.extents()
     return occupied
+
+
+def _rehearse(mounted: Mounted, placement: Placement) -> None:
+    """Find out now what would stop the image later. Raises NoSpace, FilesystemError."""
+    check_room(mounted, placement.plan.vacate, placement.plan.region, _journal_of(placement))
+    _rehearse_claim(mounted, placement.plan)
+
+
+def _journal_of(placement: Placement) -> Runs:
+    return placement.store.journal() if placement.store else Runs()
 
 
 def _rehearse_claim(mounted: Mounted, plan: Plan) -> None:
@@ -116,8 +128,7 @@ def _rehearse_claim(mounted: Mounted, plan: Plan) -> None:
 
 def store_stream(session: Session, mounted: Mounted, placement: Placement, image_id: bytes, feed: Feed) -> None:
     """Vacate, let ``feed`` write the stream, and commit. The image exists when this returns, and not before."""
-    journal = placement.store.journal() if placement.store else Runs()
-    vacate(session, mounted, placement.plan.vacate, placement.plan.region, journal)
+    vacate(session, mounted, placement.plan.vacate, placement.plan.region, _journal_of(placement))
     mounted = mounted.reopened()
     try:
         tx, journal = _write_stream(mounted, placement, image_id, feed)

@@ -25,8 +25,8 @@ def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, 
     busy = mounted.filesystem.allocated() & region
     if not busy:
         return
+    check_room(mounted, region, avoid, journal)
     given = _given_place(mounted, region | avoid, journal)
-    _rehearse(mounted, region, avoid, spared=0 if given else sum(_journal_sizes(mounted)))
     with (
         session.progress.phase("moving files out of the way", busy.total) as advance,
         journal_place(mounted, region | avoid, given) as place,
@@ -43,13 +43,16 @@ def vacate(session: Session, mounted: Mounted, region: Extents, avoid: Extents, 
             remaining = batch.remaining
 
 
-def _rehearse(mounted: Mounted, region: Extents, avoid: Extents, *, spared: int) -> None:
-    """Raise NoSpace now, before the first batch is written, if what is in ``region`` has nowhere to go.
+def check_room(mounted: Mounted, region: Extents, avoid: Extents, journal: Runs) -> None:
+    """Raise NoSpace, before the first batch is written, if what is in ``region`` has nowhere to go.
 
-    ``spared`` bytes of the free ones are needed for the journal of the batches.
+    Without a place for the journal of the batches some of the free bytes are needed for that.
     """
     editor = mounted.editor()
     needed = (editor.allocated() & region).total
+    if not needed:
+        return
+    spared = 0 if _given_place(mounted, region | avoid, journal) else sum(_journal_sizes(mounted))
     room = max((editor.free() - region - avoid).total - spared, 0)
     if needed > room:
         raise NoSpace(
