@@ -26,6 +26,9 @@ def main() -> None:
     )  # numpy would start threads for linear algebra, which is not used
     gc.set_threshold(_COLLECT_AFTER)
     from inpart.cli.app import run  # noqa: PLC0415 - the version must not wait for typer
+    from inpart.cli.memory import return_large_blocks  # noqa: PLC0415 - nor for ctypes
+
+    return_large_blocks()
 
     code = run(arguments)
     if code == INTERRUPTED:
