@@ -152,3 +152,21 @@ def test_a_deleted_store_is_not_mixed_with_a_new_one(ground: Ground) -> None:
     assert found(ground) == {1: "committed"}
     wipe(ground, 1, *CONTROLS)
     assert found(ground) == {0: "stray", 1: "stray"}
+
+
+def test_what_a_deletion_left_that_was_given_up_is_given_back(ground: Ground) -> None:
+    """The seals are broken and the files are there; with the last image the store knows of nothing else."""
+    for number in range(2):
+        add(ground, number)
+    left: set[str] = set()
+    for number in range(2):
+        (store,) = ground.stores(SearchMethod.CLAIMS)
+        tx = Transaction(ground.volume)
+        left |= set(store.remove([summary_for(number, b"").image_id], tx).release)
+        tx.commit(None)
+        (store,) = ground.stores(SearchMethod.CLAIMS)
+        assert set(store.repair(Transaction(ground.volume)).release) == left
+        assert [finding.code for finding in store.findings] == ["blocks.abandoned-files"]
+    assert (store.images, store.claims().claims) == ((), ())
+    add(ground, 2)
+    assert found(ground) == {2: "committed"}

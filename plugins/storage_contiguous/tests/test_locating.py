@@ -531,6 +531,23 @@ def test_remove_commits_before_clusters_are_freed() -> None:
     assert [stage.name for stage in stages] == ["MARK"]
 
 
+def test_what_a_deletion_left_that_was_given_up_is_given_back() -> None:
+    """A checker may have freed some files and not others; a new container can be made beside them."""
+    part, streams = filled()
+    tx = Transaction(part.volume)
+    part.store().remove(list(streams), tx)
+    tx.commit(None)
+    for left in (set(part.claims), {"inter1", "toc_begin"}):
+        part.claims = {name: claim for name, claim in part.claims.items() if name in left}
+        (store,) = locate(part, SearchMethod.CLAIMS)
+        assert (store.images, codes(store), store.extents()) == ((), {"container.abandoned-files"}, Extents())
+        assert set(store.repair(Transaction(part.volume)).release) == left
+        assert not store.claims().claims
+    assert LAYOUT.plan(part.request(MIB), store).region
+    with pytest.raises(NoImageFound):
+        store.open(bytes(16))
+
+
 def move(part: Partition, names: tuple[str, ...], *, wiped: bool) -> None:
     """What a defragmenter does to files; ``wiped`` if somebody has used their old clusters since."""
     at = MIB

@@ -135,6 +135,7 @@ def _prepare(session: Session, mounted: Mounted, located: Located, going: Collec
         here = [image.summary.image_id for image in store.images if image.summary.image_id in going]
         if here:
             names |= {name.lower() for name in store.remove(here, tx).release}
+    names |= _remains(session, tx)
     _refuse_taken(mounted, tx.changed() - own - editor.free())
     doomed = [claim.name for claim in present if claim.name.lower() in names or _is_of(claim, located, going)]
     if doomed:
@@ -146,6 +147,12 @@ def _prepare(session: Session, mounted: Mounted, located: Located, going: Collec
     left = _left(session, tx.view, located, going)
     others = tuple(claim.name for claim in present if claim.name not in doomed)
     return _Removal(tx, left, final.info.free_bytes - mounted.filesystem.info.free_bytes, others)
+
+
+def _remains(session: Session, tx: Transaction) -> set[str]:
+    """Files of stores that have no image any more, also those that no table names."""
+    empty = [store for store in locate(session, tx.view, (SearchMethod.CLAIMS,)).stores if not store.images]
+    return {name.lower() for store in empty for name in store.repair(tx).release}
 
 
 def _refuse_taken(mounted: Mounted, taken: Extents) -> None:

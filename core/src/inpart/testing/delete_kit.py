@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from inpart.errors import IntegrityError, NoImageFound
+from inpart.errors import IntegrityError, NoImageFound, NoSpace
 from inpart.operations.create import CreateOptions, create
 from inpart.operations.delete import DeleteOptions, delete_images
 from inpart.operations.images import list_images
@@ -69,10 +69,10 @@ class DeleteKit(PowerCutKit):
         images = bench.committed(bench.cut)
         assert set(kept) <= set(images) <= set(bench.names), f"{code}: before resume there are {images}"
 
-    def _check_gone(self, bench: Bench, code: str, *, strict: bool = True) -> None:
-        """No file of inpart's is left, or none that has clusters, and the next image is the first one again."""
+    def _check_gone(self, bench: Bench, code: str) -> None:
+        """No file of inpart's is left, and the next image is the first one again."""
         with FileVolume(bench.cut) as volume:
-            left = [claim for claim in claims_of(bench.session, volume) or () if strict or claim.runs]
+            left = claims_of(bench.session, volume)
         assert not left, f"{code}: files are left in /.inpart: {left}"
         assert self.complaints(bench.cut) == [], f"{code}: afterwards"
         assert bench.committed(bench.cut) == [], f"{code}: images are found after all were deleted"
@@ -97,8 +97,14 @@ class DeleteKit(PowerCutKit):
             repair_stores(bench.session, path)
         with suppress(NoImageFound):
             _delete(bench, path, [row.id for row in list_images(bench.session, path).images])
+        with FileVolume(bench.cut) as volume:
+            left = [claim for claim in claims_of(bench.session, volume) or () if claim.runs]
+        assert not left, f"C12: files are left in /.inpart: {left}"
+        with suppress(NoSpace):  # clusters that nobody owns are given back by checkers of some file systems only
+            create(bench.session, path, CreateOptions("new"))
+        assert bench.committed(bench.cut) in ([], ["new"]), "C12: what was deleted is found again"
+        assert self.complaints(bench.cut) == [], "C12: afterwards"
         assert self.files(bench.cut) == files, "C12: files changed afterwards"
-        self._check_gone(bench, "C12", strict=False)
 
 
 def _delete(bench: Bench, path: str, names: Sequence[str]) -> None:

@@ -34,7 +34,8 @@ def first_headers(volume: Volume, claims: Sequence[Claim]) -> Iterator[tuple[Cla
 def abandoned(volume: Volume, claims: Sequence[Claim], store: ContiguousStore) -> tuple[str, ...]:
     """Names of files of images that ``store`` does not have because they were never committed, or were removed.
 
-    With them go the tables that the store does not have. It must have an image, or no other file may belong to one.
+    With them go the tables that the store does not have, and files that a checker has emptied. The store must have an
+    image, or no other file may belong to one.
     """
     if store.moved or store.base:
         return ()
@@ -45,8 +46,9 @@ def abandoned(volume: Volume, claims: Sequence[Claim], store: ContiguousStore) -
         for claim, header in first_headers(volume, unlisted)
         if header.container_id == store.store_id and header.sequence == 0 and header.state != ImageState.COMMITTED
     }
-    files = [claim.name for claim in unlisted if naming.stem_of(claim.name) in dead]
-    others = [claim.name for claim in unlisted if naming.stem_of(claim.name) and claim.name not in files]
-    if not files or (others and not store.found):
+    of_images = [claim for claim in unlisted if naming.stem_of(claim.name)]
+    files = [claim.name for claim in of_images if not claim.runs or naming.stem_of(claim.name) in dead]
+    others = [claim.name for claim in of_images if claim.name not in files]
+    if not dead or (others and not store.found):
         return ()
     return (*files, *(claim.name for claim in unlisted if naming.is_control(claim.name)))

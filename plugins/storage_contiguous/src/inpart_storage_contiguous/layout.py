@@ -20,6 +20,7 @@ from inpart_storage_contiguous.scan import Marks, scan, scan_extents
 from inpart_storage_contiguous.store import NAME, ContiguousStore
 from inpart_storage_contiguous.structs import MAX_SLOT, ImageState
 from inpart_storage_contiguous.tables import Table
+from inpart_storage_contiguous.wiped import WipedStore, wiped_store
 from inpart_storage_contiguous.writer import ContiguousWriter
 
 FIXED_PLACE = 8 * MIB
@@ -47,7 +48,7 @@ class ContiguousLayout:
             raise UsageError("the plan was made by another layout")
         return ContiguousWriter(volume, plan.private, _table_of(store), image_id)
 
-    def locate(self, volume: Volume, search: Search) -> list[ContiguousStore]:
+    def locate(self, volume: Volume, search: Search) -> list[Store]:
         """Stores on ``volume``, best first. FIXED and AID find only containers with a table of contents."""
         if search.method is SearchMethod.CLAIMS:
             return _by_claims(volume, search)
@@ -61,19 +62,19 @@ class ContiguousLayout:
         else:
             scan(volume, 0, volume.size, marks)
         if search.method in (SearchMethod.DISK, SearchMethod.AID):
-            return stores_from(volume, marks, rebuild=search.method is SearchMethod.DISK)
-        return own_stores(stores_from(volume, marks, rebuild=search.method is SearchMethod.PARTITION))
+            return [*stores_from(volume, marks, rebuild=search.method is SearchMethod.DISK)]
+        return [*own_stores(stores_from(volume, marks, rebuild=search.method is SearchMethod.PARTITION))]
 
 
 def _table_of(store: Store | None) -> Table | None:
-    if store is None:
+    if store is None or isinstance(store, WipedStore):
         return None
     if not isinstance(store, ContiguousStore):
         raise UsageError(f"a store of the layout {store.layout} cannot be grown by the layout {NAME}")
     return store.growable()
 
 
-def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
+def _by_claims(volume: Volume, search: Search) -> list[Store]:
     """The control files first; the image files only if no table of contents is left in those, or one that is old."""
     controls, images = Extents(), Extents()
     for claim in search.claims:
@@ -93,6 +94,9 @@ def _by_claims(volume: Volume, search: Search) -> list[ContiguousStore]:
     if images and (not stores or any(store.doubtful for store in stores) or _newer(volume, search, stores)):
         scan_extents(volume, images, marks)
         stores = stores_from(volume, marks, owned=True)
+    wiped = None if stores or marks.groups else wiped_store(volume, search.claims)
+    if wiped is not None:
+        return [wiped]
     return [replace(store, abandoned=abandoned(volume, search.claims, store)) for store in own_stores(stores)]
 
 
