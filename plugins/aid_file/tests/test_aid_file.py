@@ -127,6 +127,15 @@ def test_a_stick_that_is_not_there(tmp_path: Path) -> None:
         AID.read(str(tmp_path / "stick" / "aid"))
 
 
+def test_a_path_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """As a folder that another user may not enter: asking whether there is a link fails already."""
+    target = str(tmp_path / ("x" * 300))
+    with pytest.raises(VolumeError, match="File name too long"):
+        FileAid().read(target)
+    with pytest.raises(VolumeError, match="File name too long"):
+        FileAid().write(target, RECORD)
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     link, real = tmp_path / "link", tmp_path / "real" / "aid"
     real.parent.mkdir()

@@ -67,12 +67,14 @@ class FileAid:
 
 
 def _files(target: str) -> tuple[Path, Path, Path]:
-    """The file, its older generation, and the one that is being written. Raises UsageError."""
+    """The file, its older generation, and the one that is being written. Raises UsageError, VolumeError."""
     if not target or "\0" in target:
         raise UsageError("the aid 'file' needs a path", hint="such as file:/media/stick/box.ipaid")
     path = Path(target).absolute()
-    if path.is_symlink():
-        path = path.resolve()
+    try:
+        path = path.resolve() if path.is_symlink() else path
+    except OSError as error:
+        raise _as_volume_error(error, target) from error
     return path, path.with_name(f"{path.name}.old"), path.with_name(f"{path.name}.new")
 
 
