@@ -97,7 +97,9 @@ def _by_claims(volume: Volume, search: Search) -> list[Store]:
     wiped = None if stores or marks.groups else wiped_store(volume, search.claims)
     if wiped is not None:
         return [wiped]
-    return [replace(store, abandoned=abandoned(volume, search.claims, store)) for store in own_stores(stores)]
+    found = [replace(store, abandoned=abandoned(volume, search.claims, store)) for store in own_stores(stores)]
+    own = any(naming.is_control(claim.name) or naming.stem_of(claim.name) for claim in search.claims)
+    return [store for store in found if own or not store.dead]
 
 
 def _newer(volume: Volume, search: Search, stores: list[ContiguousStore]) -> bool:

@@ -69,6 +69,11 @@ class ContiguousStore:
     def partition_size(self) -> int:
         return self.table.geometry.partition_size
 
+    @property
+    def dead(self) -> bool:
+        """True if nothing is left but marks of images that were deleted: what it says of places counts no more."""
+        return self.rebuilt and not self.found
+
     @cached_property
     def images(self) -> tuple[StoredImage, ...]:
         """Oldest first."""
@@ -83,7 +88,7 @@ class ContiguousStore:
 
     def extents(self) -> Extents:
         """All clusters; nothing of a container that has lost its tables and all images."""
-        if self.rebuilt and not self.found:
+        if self.dead:
             return Extents()
         if self.moved:
             return Extents.union(claim.runs.extents() for claim in self.moved)
@@ -112,6 +117,8 @@ class ContiguousStore:
         return StoreChange(claims=tuple(claims), directory=self.table.room)
 
     def journal(self) -> Runs:
+        if self.dead:
+            return Runs()
         area = journal_of(self.table.geometry)
         for claim in self.moved:
             if claim.name == naming.TOC_END:
@@ -168,7 +175,7 @@ class ContiguousStore:
         What is intact stays as it is; what is abandoned is given back.
         """
         self._must_be_in_place()
-        if self.rebuilt and not self.found:
+        if self.dead:
             return StoreChange(release=self.abandoned)
         table = replace(self.table, created=now()) if self.rebuilt else self.table
         if naming.TOC_END in self.lost:
