@@ -13,6 +13,7 @@ from inpart.errors import FilesystemUnsupported, IntegrityError, Interrupted, No
 from inpart.extents import Extents, Runs
 from inpart.operations.copying import copy_extents
 from inpart.operations.create import CreateOptions, create
+from inpart.operations.delete import delete_images
 from inpart.operations.exchange import export_image, import_image
 from inpart.operations.files import open_tree
 from inpart.operations.forecast import forecast
@@ -289,6 +290,9 @@ def test_images_made_at_once_have_an_order(session: Session, disk: Path) -> None
     assert len({row.created for row in rows}) == 3
     with open_image(session, str(disk), "latest") as image:
         assert image.reader.manifest.name == "third"
+    delete_images(session, str(disk), ["second"])
+    create(session, str(disk), CreateOptions("fourth", selection=Selection(include=("f1.bin",))))
+    assert [row.name for row in list_images(session, str(disk)).images] == ["first", "third", "fourth"]
 
 
 def test_image_of_all_sectors_does_not_hold_itself(session: Session, disk: Path) -> None:

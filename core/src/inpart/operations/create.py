@@ -30,6 +30,7 @@ from inpart.units import format_size
 from inpart.volume import Access, Buffer
 
 NAME_LIMIT = 128
+_LAST_DATE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -282,11 +283,10 @@ class _Job:
 
 
 def _moment(located: Located) -> datetime:
-    """Now, to the second; a second that no other image has, because dates say which image is the newest."""
-    moment = datetime.now(UTC).replace(microsecond=0)
-    while any(one.summary.created == moment for one in located.images):
-        moment += timedelta(seconds=1)
-    return moment
+    """Now, to the second, but after every other image, whatever the clock says: the latest date is the newest image."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    dates = (min(one.summary.created, _LAST_DATE) for one in located.images)
+    return max([now, *(date + timedelta(seconds=1) for date in dates)])
 
 
 def _made(report: CreateReport, image: WrittenImage) -> CreateReport:
