@@ -24,7 +24,7 @@ from inpart.operations.stores import EVERY
 from inpart.operations.verify import verify
 from inpart.testing.tools import copied
 from inpart.transaction import Transaction
-from inpart.units import MIB
+from inpart.units import KIB, MIB
 from inpart.volume import Access, FileVolume
 from inpart_ext.editor import ExtEditor
 
@@ -122,6 +122,20 @@ def test_create_leaves_a_healthy_file_system(
         immovable = filesystem.immovable()
         top = immovable.complement(filesystem.info.data_start, filesystem.info.data_end).end
         assert max(end for _, end in held) == top
+
+
+@pytest.mark.parametrize("extra", [4 * KIB, 60 * KIB])
+def test_no_image_lies_where_mke2fs_clears_the_end(session: Session, tmp_path: Path, extra: int) -> None:
+    """It zeroes the last whole 64 KiB and what follows them."""
+    path = tmp_path / "odd.img"
+    recipe = Recipe("odd", ("-t", "ext4", "-b", "4096"), 16 * MIB + extra, entries=20)
+    make_filled(path, recipe)
+    facts = snapshot(path)
+    create(session, str(path), CreateOptions("only"))
+    reformat(path, recipe)
+    assert path.read_bytes()[-extra - 64 * KIB :].count(0) == extra + 64 * KIB
+    restore(session, str(path), RestoreOptions("only"))
+    assert snapshot(path) == facts
 
 
 def test_container_is_protected_from_a_root_shell(

@@ -6,17 +6,17 @@ from enum import IntEnum
 from typing import Protocol
 
 from inpart.extents import Extents
-from inpart.units import KIB, MIB
+from inpart.units import KIB, MIB, align_up
 from inpart.volume import Buffer, Volume
 
 
 def journal_size(partition_size: int) -> int:
     """How many bytes a place for journals should have in a partition of that size.
 
-    From 4 MiB on it is so large that a table of contents at the end of the partition begins below the last 64 KiB:
-    some formats clear those, and no image data should lie there.
+    From 4 MiB on it is so large that a table of contents at the end of the partition begins below what mke2fs clears,
+    the last whole 64 KiB and what follows them: no image data should lie there.
     """
-    smallest = 32 * KIB if partition_size < 4 * MIB else 64 * KIB
+    smallest = 32 * KIB if partition_size < 4 * MIB else 64 * KIB + align_up(partition_size % (64 * KIB), 4 * KIB)
     return max(smallest, min(partition_size // 2048 // (4 * KIB) * (4 * KIB), 16 * MIB))
 
 
