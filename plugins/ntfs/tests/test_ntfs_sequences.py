@@ -41,10 +41,12 @@ CASES = [
 class Sequence:
     """One transaction, and what ``/.inpart`` should hold after it."""
 
-    def __init__(self, volume: Volume, chance: random.Random) -> None:
+    def __init__(self, volume: Volume, chance: random.Random, *, lasting: bool = False) -> None:
+        """``lasting``: no file is released that this transaction has claimed."""
         self.tx = Transaction(volume)
         self.chance = chance
         self.expected = {claim.name: claim for claim in NtfsEditor(volume).claims()}
+        self.lasting: set[str] | None = set() if lasting else None
         self.freed = Extents()
         self.steps: list[str] = []
 
@@ -69,6 +71,7 @@ class Sequence:
         before = self.owned()
         fs.claim(claims, self.tx, directory=Runs())
         self.expected |= {claim.name: claim for claim in claims}
+        self._last(names)
         self.freed |= before - self.owned()
 
     def exchange(self) -> None:
@@ -78,12 +81,18 @@ class Sequence:
         claims = [Claim(name, one.runs, one.size) for name, one in zip(some, turned, strict=True)]
         NtfsEditor(self.tx.view).claim(claims, self.tx, directory=Runs())
         self.expected |= {claim.name: claim for claim in claims}
+        self._last(some)
+
+    def _last(self, names: list[str]) -> None:
+        if self.lasting is not None:
+            self.lasting.update(names)
 
     def release(self) -> None:
         """Some files or all of them."""
-        if not self.expected:
+        known = sorted(self.expected.keys() - (self.lasting or set()))
+        if not known:
             return
-        names = self.chance.sample(sorted(self.expected), self.chance.randrange(1, len(self.expected) + 1))
+        names = self.chance.sample(known, self.chance.randrange(1, len(known) + 1))
         before = self.owned()
         NtfsEditor(self.tx.view).release(names, self.tx)
         for name in names:
@@ -154,7 +163,7 @@ def test_cuts_in_one_transaction(filled: Filled, tmp_path: Path, seed: int) -> N
 
     def work(disk: Volume) -> None:
         chance = random.Random(seed)
-        sequence = Sequence(disk, chance)
+        sequence = Sequence(disk, chance, lasting=True)
         with suppress(NoSpace):
             for _ in range(chance.randrange(2, 5)):
                 chance.choice((sequence.claim, sequence.release, sequence.exchange))()

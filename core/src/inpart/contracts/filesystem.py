@@ -237,7 +237,10 @@ class FilesystemEditor(FilesystemTree):
 
     @abstractmethod
     def release(self, names: Sequence[str], tx: Edits) -> None:
-        """Remove files from ``/.inpart`` and free their clusters; the directory too when nothing is left in it."""
+        """Remove files from ``/.inpart`` and free their clusters; the directory too when nothing is left in it.
+
+        They were there before the transaction: what the same one has claimed is not safe from cuts in its commit.
+        """
 
     @abstractmethod
     def claims(self) -> tuple[Claim, ...]:
