@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -89,6 +90,7 @@ class Demo:
             for offset in range(0, len(content), MIB):
                 if not all_zero(content[offset : offset + MIB]):
                     disk.write(offset, content[offset : offset + MIB])
+            disk.flush()
         return f"{self._path}, {format_size(len(content))}"
 
     def _describe(self) -> str:
@@ -169,14 +171,19 @@ def demo(session: Session, folder: Path, say: Callable[[Step], None]) -> None:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a directory", hint="make it first, or leave --keep away")
     disk = folder / "disk.img"
-    if disk.exists():
+    try:
+        taken = disk.exists()
+    except OSError as error:
+        raise UsageError(f"{disk}: {error.strerror}", hint="name another directory") from error
+    if taken:
         raise UsageError(f"{disk} exists already", hint="remove it, or name another directory")
     try:
         Demo(session, disk, say).run()
     except IntegrityError:
         raise
     except BaseException:
-        disk.unlink(missing_ok=True)
+        with suppress(OSError):
+            disk.unlink()
         raise
 
 
