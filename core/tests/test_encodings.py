@@ -63,7 +63,7 @@ def test_what_hardly_shrinks_is_packed_no_worse_by_less_work() -> None:
 @pytest.mark.parametrize(
     ("level", "content"),
     [
-        (3, _words(1, 4 << 20)),
+        (3, _words(1, 2 << 20)),
         (3, _words(1, 1 << 20) + _packed(1, 1 << 20)),
         (3, _packed(1, 1 << 19)),
         (9, _packed(1, 1 << 20)),
@@ -73,6 +73,17 @@ def test_what_hardly_shrinks_is_packed_no_worse_by_less_work() -> None:
 def test_all_else_is_packed_as_zstd_does_it(level: int, content: bytes) -> None:
     thorough = zstandard.ZstdCompressor(level=level).compress(content)
     assert PLUGINS.encoding(f"zstd:{level}").encode(content) == thorough
+
+
+@pytest.mark.parametrize("level", [1, 3, 9])
+def test_what_comes_twice_in_a_chunk_is_stored_once(level: int) -> None:
+    """Level 3 by itself looks 2 MiB back."""
+    once = _words(1, 1 << 20)
+    content = once + bytes(range(256)) * (6 << 12) + once
+    body = PLUGINS.encoding(f"zstd:{level}").encode(content)
+    apart = zstandard.ZstdCompressor(level=level)
+    assert len(body) < 1.2 * len(apart.compress(once))
+    assert PLUGINS.encoding("zstd").decode(body, len(content)) == content
 
 
 def test_what_zstd_refuses() -> None:
